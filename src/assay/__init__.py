@@ -1,0 +1,1 @@
+"""Assay makes AI models cheaper to run and to train, and proves it."""

@@ -1,0 +1,1 @@
+"""From a candidate's source to an artifact."""

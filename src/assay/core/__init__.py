@@ -1,0 +1,1 @@
+"""The types that every floor shares; standard library only."""

@@ -1,0 +1,1 @@
+"""Certificates, terminal output and pages."""
