@@ -1,0 +1,37 @@
+"""The compiler flags that a candidate may ask for. Everything else is refused by name, before a compiler runs."""
+
+from __future__ import annotations
+
+import re
+
+from assay.core.sources import Candidate
+from assay.errors import CandidateError
+
+BASE = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-w")
+"""What every candidate is compiled with; -fno-math-errno lets gcc vectorise sqrt and friends and changes no result."""
+
+_ALLOWED = re.compile(
+    "|".join((
+        r"-O(0|1|2|3|s|fast)", r"-std=(c|gnu)\+\+(14|17|20|2a|23|2b)", r"-march=(native|x86-64(-v[234])?)",
+        r"-mtune=native", r"-m(avx2|fma|f16c|bmi2|avx512(f|bw|cd|dq|vl|vnni|bf16|fp16|vbmi))",
+        r"-mprefer-vector-width=(128|256|512)", r"-f(no-)?(fast-math|unroll-loops|math-errno|trapping-math)",
+        r"-f(no-)?(associative-math|reciprocal-math|signed-zeros|finite-math-only|tree-vectorize|openmp(-simd)?)",
+        r"-f(no-)?(strict-aliasing|exceptions|rtti|inline-functions|omit-frame-pointer|rounding-math|ipa-pta)",
+        r"-fno-semantic-interposition", r"-funsafe-math-optimizations", r"-ffp-contract=(off|on|fast)",
+        r"-fvect-cost-model=(unlimited|dynamic|cheap|very-cheap)", r"-fvisibility=hidden", r"-flto",
+        r"-D[A-Za-z_]\w*(=[\w.+-]*)?", r"-l(m|gomp|pthread|torch_cpu)", r"-pthread",
+    ))
+)  # fmt: skip
+
+
+def check_flags(candidate: Candidate) -> tuple[str, ...]:
+    """The candidate's own flags; raises CandidateError for the first that is not on the list."""
+    for flag in candidate.flags:
+        if not _ALLOWED.fullmatch(flag):
+            raise CandidateError(
+                "a build flag is not allowed",
+                value=flag,
+                rule="optimisation, instruction-set, language and -D flags, -lm, -lgomp, -lpthread and -ltorch_cpu",
+                next_step="remove it; paths, plug-ins, sanitizers and linker options are never passed on",
+            )
+    return candidate.flags

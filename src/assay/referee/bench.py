@@ -1,0 +1,223 @@
+"""One judgement's trusted side: sandbox, oracle, shared inputs, secrets and the error budget, held together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.core.config import Depth, JudgeConfig
+from assay.core.sources import Candidate, Task
+from assay.core.tensors import Placement
+from assay.errors import InputError, TaskError
+from assay.machine.facts import MachineFacts
+from assay.referee import families
+from assay.referee.boundary import boundary_axes
+from assay.referee.correctness import Budget, Witness
+from assay.referee.layout import Layout
+from assay.referee.memory import Poison
+from assay.referee.oracle_client import Array, Declaration, Draw, Oracle
+from assay.referee.party import Party, Program, SharedInputs
+from assay.referee.secret import Secret
+from assay.sandbox.spawn import Zygote
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0 to 1."""
+
+_MEMORY_SHARE = 0.5
+_HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
+PRELOAD = ("torch", "numpy", "assay.referee.worker", "assay.referee.oracle")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What every process of a run is granted."""
+
+    threads: int
+    memory_bytes: int
+
+    @classmethod
+    def of(cls, config: JudgeConfig, facts: MachineFacts) -> Resources:
+        """The configured grants, with the machine's own where none are configured."""
+        threads = config.threads or facts.cores_usable
+        if threads > facts.cores_usable:
+            raise InputError(
+                "more threads than usable cores", value=str(threads), rule=f"at most {facts.cores_usable} here"
+            )
+        return cls(threads, config.memory_bytes or int(facts.memory_total_bytes * _MEMORY_SHARE))
+
+
+class Bench:
+    """Everything a judgement needs before a candidate comes in. A context manager.
+
+    Raises TaskError where the task cannot serve as a reference on this machine.
+    """
+
+    def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygote: Zygote, secret: Secret) -> None:
+        self.task, self.config, self.resources, self.zygote, self.secret = task, config, resources, zygote, secret
+        self.poison = Poison()
+        memory = resources.memory_bytes
+        self.oracle = Oracle(zygote, task, secret, threads=resources.threads, memory_bytes=memory)
+        self.shared: SharedInputs | None = None
+        try:
+            self.declaration: Declaration = self.oracle.declare()
+            self.timed: Layout = self.oracle.describe(self._timed_axes())
+            self._refuse_unusable()
+            self.hidden = self._hidden_layouts()
+            layouts = (self.timed, *self.hidden)
+            self.oracle.allocate(layouts, self.declaration.weights)
+            self.shared = SharedInputs.allocate(
+                max(layout.inputs.total_bytes for layout in layouts),
+                Placement.pack(self.declaration.weights).total_bytes,
+            )
+            self._output_bytes = max(layout.guarded.total_bytes for layout in layouts)
+        except BaseException:
+            self.close()
+            raise
+        self.budget = Budget(float(self.declaration.declared.get("error_factor", 1.0)))
+        self.families: tuple[str, ...] = (families.OWN,)
+        self.dropped_families: dict[str, str] = {}
+
+    def _timed_axes(self) -> dict[str, int]:
+        declaration = self.declaration
+        workloads = declaration.declared.get("workloads") or [{}]
+        if self.config.workload >= len(workloads):
+            raise InputError(
+                "there is no such workload", value=str(self.config.workload), rule=f"the task has {len(workloads)}"
+            )
+        return declaration.axes | workloads[self.config.workload]
+
+    def _refuse_unusable(self) -> None:
+        if self.timed.mutates:
+            raise TaskError(
+                "the reference changes its own inputs",
+                value=", ".join(self.timed.mutates),
+                rule="inputs are read-only, for both sides",
+                next_step="clone the input inside forward",
+            )
+        need = self.timed.inputs.total_bytes * 3 + self.timed.wide_bytes * 4
+        if need > self.resources.memory_bytes:
+            raise TaskError(
+                "the task is too large for this machine",
+                value=f"{need >> 20} MiB of inputs, outputs and float64 copies",
+                rule=f"{self.resources.memory_bytes >> 20} MiB are granted",
+                next_step="use smaller axes or the scaled profile",
+            )
+
+    def _hidden_layouts(self) -> list[Layout]:
+        declared = self.declaration.declared
+        others = [self.declaration.axes | w for w in declared.get("workloads") or []]
+        chosen = boundary_axes(declared, _HIDDEN_SHAPES[self.config.depth], self.secret)
+        wanted = [axes for axes in (*others, *chosen) if axes != dict(self.timed.axes)]
+        layouts = [self.oracle.describe(axes) for axes in wanted]
+        return [layout for layout in layouts if layout.outputs]
+
+    def calibrate(self, progress: Progress) -> None:
+        """Learn what each family's rounding costs; leave out the families that the reference does not define."""
+        floating = [s.name for s in self.timed.inputs.specs if s.dtype.is_floating]
+        named = self.declaration.declared.get("domains", {})
+        domains = {str(named.get(name, "real")) for name in floating}
+        kept = []
+        candidates = families.names(domains)
+        if self.declaration.declared.get("linear") is not True and "integers" in candidates:
+            candidates.remove("integers")
+        for index, family in enumerate(candidates):
+            progress("calibrating the error budget", index / len(candidates))
+            draw = self.oracle.draw(
+                self.timed, family, weights="all", want=("expected", "reference", "nearby")
+            )
+            why = _undefined(draw)
+            if why and family != families.OWN:
+                self.dropped_families[family] = why
+                continue
+            self.budget.calibrate(draw)
+            kept.append(family)
+        self.families = tuple(kept)
+
+    def party(self, program: Program) -> Party:
+        """A fresh worker that has loaded `program` and stands stopped; look at its `problem` first."""
+        assert self.shared is not None
+        return Party(
+            self.zygote, program, self.shared, self._output_bytes,
+            memory_bytes=self.resources.memory_bytes, poison=self.poison,
+        )  # fmt: skip
+
+    def fresh_weights(self, which: str = "all") -> None:
+        """New weights for every party; "all" before parties load, "parameters" also between calls."""
+        if self.declaration.weights:
+            self.oracle.draw(self.timed, families.OWN, weights=which, want=())
+            self._land_weights()
+
+    def _land_weights(self) -> None:
+        assert self.shared is not None
+        weights = self.oracle.weights
+        self.shared.weights.bytes[: len(weights)] = weights
+
+    def draw(self, layout: Layout, family: str, *, weights: str = "keep") -> Draw:
+        """Fresh inputs; where the weights change, they land at once, for every party is stopped."""
+        draw = self.oracle.draw(layout, family, weights=weights)
+        if weights != "keep" and self.declaration.weights:
+            self._land_weights()
+        return draw
+
+    def judge_outputs(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
+        """Whether outputs are right; a failure is tried once more with what this very draw's rounding grants."""
+        if self.budget.check(outputs, draw) is None:
+            return None
+        again = self.oracle.draw(
+            draw.layout, draw.family, want=("expected", "reference", "nearby"), seeds=(draw.seed, draw.run_seed, 0)
+        )
+        return self.budget.check(outputs, again)
+
+    def land(self, draw: Draw) -> None:
+        """Write a draw's inputs where the parties see them; again before each party's call, so that caches are alike."""
+        assert self.shared is not None
+        self.shared.inputs.bytes[: len(draw.inputs)] = draw.inputs
+
+    def reference_program(self, variant: str) -> Program:
+        """The reference itself as a party's program."""
+        return Program(self._python_payload([f.to_json() for f in self.task.files], self.task.entry, variant), 180.0)
+
+    def candidate_program(self, candidate: Candidate, artifact: bytes | None) -> Program:
+        """A candidate as a party's program; `artifact` is its shared object for C++."""
+        if artifact is not None:
+            return Program({
+                "language": "cpp", "artifact": artifact.hex(), "entry": candidate.entry,
+                "threads": self.resources.threads, "weights": [w.to_json() for w in self.declaration.weights],
+            })  # fmt: skip
+        return Program(self._python_payload([f.to_json() for f in candidate.files], candidate.entry, "eager"), 180.0)
+
+    def _python_payload(self, files: list[dict[str, str]], entry: str, variant: str) -> dict[str, Any]:
+        declaration = self.declaration
+        return {
+            "language": "python", "files": files, "entry": entry, "variant": variant,
+            "threads": self.resources.threads, "mode": declaration.mode,
+            "init_arguments": declaration.init_arguments, "construction_seed": self.oracle.construction_seed,
+            "weights": [w.to_json() for w in declaration.weights], "parameters": list(declaration.parameters),
+        }  # fmt: skip
+
+    def close(self) -> None:
+        """End the oracle and free the shared memory."""
+        self.oracle.close()
+        if self.shared is not None:
+            self.shared.close()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _undefined(draw: Draw) -> str:
+    """Why the reference gives no meaningful result on a draw; empty where it does."""
+    for exact, own in zip(draw.expected, draw.reference, strict=True):
+        if exact.dtype.kind != "f":
+            continue
+        if not np.isfinite(exact).all():
+            return "the reference gives NaN or infinity"
+        if own.dtype.kind == "f" and not np.isfinite(own).all():
+            return "the reference overflows in its own type"
+    return ""

@@ -1,0 +1,234 @@
+"""Is an output right? An error budget per element and per row, against a float64 oracle; no quota of wrong elements.
+
+The budget of an element is a multiple of what rounding does to this very task, in units of eps x scale, where scale is
+the larger of the element itself and the root mean square of its row (cancellation makes errors relative to the terms,
+not to the small result). Four terms, the largest counts:
+
+* a floor of `_FLOOR` units plus half a unit per square root of the reduction length: a reassociated or even a plainly
+  sequential float32 sum of n terms errs by about sqrt(n) units (Higham & Mary, SIAM J. Sci. Comput. 41, 2019);
+* `_REFERENCE_FACTOR` times the reference's own error on the same family;
+* `_NEARBY_FACTOR` times what moving every input by one unit in the last place does, which is the task's condition;
+* all of it times the task's declared `error_factor`, and never more than `_CAP` of the scale.
+
+Families are budgeted apart, so that an ill-conditioned one does not loosen the others. The floor is what saves honest
+code on families where the reference happens to be exact (ties, small integers): there, code that folds a scale early,
+PyTorch's own channels-last group norm (17x) and a folded batch norm (4.7x by row) exceed any multiple of its error.
+
+Not covered: errors below the budget on every input tried, and inputs not tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.core.dtypes import DType
+from assay.core.tensors import TensorSpec
+from assay.referee.layout import Layout
+from assay.referee.oracle_client import Array, Draw
+
+_FLOOR, _ROW_FLOOR = 64.0, 24.0
+_REFERENCE_FACTOR = 4.0
+_NEARBY_FACTOR = 8.0
+_CAP = {DType.FLOAT32: 2.0**-9, DType.FLOAT64: 2.0**-30, DType.FLOAT16: 2.0**-4, DType.BFLOAT16: 2.0**-3}
+_OWN_ROUNDING = 2.0
+"""Units of the output's type for the final rounding; only float16 and bfloat16 notice it beside the floor."""
+
+_Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Errors of one output in units of the accumulation type's eps x scale."""
+
+    worst_element: float
+    worst_row: float
+    where: tuple[int, ...]
+    got: float
+    wanted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Why an output is wrong, so that a person can look at one element."""
+
+    output: int
+    kind: str
+    where: tuple[int, ...]
+    got: float
+    wanted: float
+    error_units: float
+    budget_units: float
+
+    def describe(self) -> str:
+        """One sentence."""
+        place = f"output {self.output} at {list(self.where)}"
+        if self.kind in ("nan", "infinity", "integer"):
+            return f"{place}: got {self.got!r}, wanted {self.wanted!r}"
+        return (
+            f"{place}: got {self.got:.9g}, wanted {self.wanted:.9g}; the {self.kind} errs by {self.error_units:.3g} units"
+            f" of rounding, {self.budget_units:.3g} are granted"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Granted units for one output of one family."""
+
+    element: float
+    row: float
+
+
+@dataclass(slots=True)
+class Budget:
+    """What each output may err by, by family; grows by calibration before any candidate is looked at."""
+
+    error_factor: float = 1.0
+    limits: dict[tuple[str, int], Limits] = field(default_factory=dict)
+
+    def calibrate(self, draw: Draw) -> list[Error]:
+        """Learn from a draw with "reference" and "nearby"; returns the reference's own errors."""
+        errors = []
+        for index, spec in enumerate(draw.layout.outputs):
+            if not spec.dtype.is_floating:
+                continue
+            own = measure(draw.reference[index], draw.expected[index], spec)
+            nearby = measure(draw.nearby[index], draw.expected[index], spec)
+            self.limits[draw.family, index] = self._granted(spec, draw.layout, own, nearby)
+            errors.append(own)
+        return errors
+
+    def _granted(self, spec: TensorSpec, layout: Layout, own: Error, nearby: Error) -> Limits:
+        length = sum(s.numel for s in layout.inputs.specs) / max(spec.numel, 1)
+        rounding = _OWN_ROUNDING * spec.dtype.eps / _unit(spec.dtype)
+        cap = _CAP[spec.dtype] / _unit(spec.dtype)
+
+        def grant(floor: float, own_error: float, nearby_error: float) -> float:
+            floor += rounding + 0.5 * floor / _FLOOR * float(np.sqrt(length))
+            units = max(floor, _REFERENCE_FACTOR * own_error, _NEARBY_FACTOR * nearby_error)
+            return min(units * self.error_factor, cap)
+
+        element = grant(_FLOOR, own.worst_element, nearby.worst_element)
+        return Limits(element, grant(_ROW_FLOOR, own.worst_row, nearby.worst_row))
+
+    def check(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
+        """The worst offence of these outputs against this draw; None where all is within budget.
+
+        A draw that carries "reference" and "nearby" is granted at least its own rounding: that is the appeal of a
+        candidate that failed on an unluckily conditioned draw.
+        """
+        for index, (got, spec) in enumerate(zip(outputs, draw.layout.outputs, strict=True)):
+            if spec.numel == 0:
+                continue
+            witness = self._check_one(got, draw, index, spec)
+            if witness is not None:
+                return witness
+        return None
+
+    def _check_one(self, got: Array, draw: Draw, index: int, spec: TensorSpec) -> Witness | None:
+        expected = draw.expected[index]
+        if not spec.dtype.is_floating:
+            allowed = (expected, *(draw.reference[index : index + 1]))
+            return _check_integers(got, allowed, index)
+        special = _check_special(got, expected, index, spec)
+        if special is not None:
+            return special
+        error = measure(got, expected, spec)
+        limits = self._limits(draw, index, spec)
+        if not error.worst_element <= limits.element:
+            kind, found, granted = "element", error.worst_element, limits.element
+        elif not error.worst_row <= limits.row:
+            kind, found, granted = "row", error.worst_row, limits.row
+        else:
+            return None
+        return Witness(index, kind, error.where, error.got, error.wanted, found, granted)
+
+    def _limits(self, draw: Draw, index: int, spec: TensorSpec) -> Limits:
+        known = self.limits[draw.family, index]
+        if not draw.reference or not draw.nearby:
+            return known
+        own = measure(draw.reference[index], draw.expected[index], spec)
+        nearby = measure(draw.nearby[index], draw.expected[index], spec)
+        here = self._granted(spec, draw.layout, own, nearby)
+        return Limits(max(known.element, here.element), max(known.row, here.row))
+
+
+def measure(got: Array, expected: Array, spec: TensorSpec) -> Error:
+    """Errors of an output against the oracle's, both finite where it counts, in units of eps x scale."""
+    if expected.size == 0:
+        return Error(0.0, 0.0, (), 0.0, 0.0)
+    values, wanted = widen(got, spec.dtype), np.asarray(expected, dtype=np.float64)
+    finite = np.isfinite(wanted)
+    if not finite.all():
+        values, wanted = np.where(finite, values, 0.0), np.where(finite, wanted, 0.0)
+    rows = (-1, wanted.shape[-1]) if wanted.ndim > 1 and wanted.shape[-1] >= _SHORT_ROW else (1, -1)
+    difference = np.abs(values - wanted).reshape(rows)
+    flat = np.abs(wanted).reshape(rows)
+    power = np.sqrt(np.mean(np.square(flat), axis=1, keepdims=True))
+    np.maximum(flat, power, out=flat)
+    flat *= _unit(spec.dtype)
+    flat += np.finfo(np.float32).tiny
+    difference /= flat
+    np.nan_to_num(difference, copy=False, nan=np.inf, posinf=np.inf)
+    worst = int(np.argmax(difference))
+    where = tuple(int(i) for i in np.unravel_index(worst, wanted.shape))
+    by_row = np.sqrt(np.mean(np.square(difference), axis=1))
+    return Error(
+        float(difference.flat[worst]), float(by_row.max()), where, float(values[where]), float(wanted[where])
+    )
+
+
+_SHORT_ROW = 8
+"""Rows shorter than this have no meaningful root mean square of their own; the whole output serves."""
+
+
+def widen(array: Array, dtype: DType) -> _Float:
+    """Any floating array as float64; bfloat16 arrives as 16-bit patterns."""
+    if dtype is DType.BFLOAT16 and array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return array.astype(np.float64)
+
+
+def _unit(dtype: DType) -> float:
+    """eps of the type that careful code accumulates in."""
+    return DType.FLOAT64.eps if dtype is DType.FLOAT64 else DType.FLOAT32.eps
+
+
+def _check_integers(got: Array, allowed: Sequence[Array], index: int) -> Witness | None:
+    """Exact; where the oracle and the reference differ (an index chosen among rounded values), either will do."""
+    right = np.zeros(got.shape, dtype=np.bool_)
+    for each in allowed:
+        right |= got == each
+    wrong = np.flatnonzero(~right.reshape(-1))
+    if wrong.size == 0:
+        return None
+    where = tuple(int(i) for i in np.unravel_index(int(wrong[0]), got.shape))
+    return Witness(index, "integer", where, float(got[where]), float(allowed[0][where]), float(wrong.size), 0.0)
+
+
+def _check_special(got: Array, expected: Array, index: int, spec: TensorSpec) -> Witness | None:
+    """NaN and infinity must stand exactly where the oracle, rounded to the output's type, has them."""
+    largest = _LARGEST[spec.dtype]
+    values = widen(got, spec.dtype)
+    with np.errstate(invalid="ignore"):
+        wanted = np.where(np.abs(expected) > largest, np.copysign(np.inf, expected), expected)
+    for kind, mine, theirs in (
+        ("nan", np.isnan(values), np.isnan(wanted)),
+        ("infinity", np.where(np.isinf(values), np.sign(values), 0), np.where(np.isinf(wanted), np.sign(wanted), 0)),
+    ):
+        wrong = np.flatnonzero(np.asarray(mine != theirs).reshape(-1))
+        if wrong.size:
+            where = tuple(int(i) for i in np.unravel_index(int(wrong[0]), wanted.shape))
+            return Witness(index, kind, where, float(values[where]), float(wanted[where]), float(wrong.size), 0.0)
+    return None
+
+
+_LARGEST = {
+    DType.FLOAT32: float(np.finfo(np.float32).max),
+    DType.FLOAT64: float(np.finfo(np.float64).max),
+    DType.FLOAT16: 65504.0,
+    DType.BFLOAT16: 3.3895313892515355e38,
+}

@@ -1,0 +1,233 @@
+"""The measuring loop: rounds of fresh processes, interleaved turns, and every output of the candidate verified.
+
+A turn on the task's own distribution times both baselines and the candidate on one fresh input, in secret order. Among
+those turns, at secret places, the candidate alone gets inputs of other families, the same input twice, and other
+shapes: it is called alike, and cannot tell which of its calls count for time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from assay.core.verdicts import Finding, Weight
+from assay.errors import Fault
+from assay.referee import families
+from assay.referee.bench import Bench, Progress
+from assay.referee.clock import Call
+from assay.referee.layout import Layout
+from assay.referee.oracle_client import Array, Draw
+from assay.referee.party import Party, Program
+from assay.referee.samples import Sample, Side
+
+_WEIGHTS_CHANGE = 0.25
+"""Chance that a turn of a task with live weights begins with new parameters."""
+
+
+class _Kind(Enum):
+    TIMED = "timed"
+    FAMILY = "family"
+    REPEAT = "repeat"
+    SHAPE = "shape"
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    kind: _Kind
+    family: str = families.OWN
+    layout: Layout | None = None
+    warm_up: bool = False
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a measurement brought: raw samples, how many outputs were verified, and what ended it early."""
+
+    samples: list[Sample] = field(default_factory=list)
+    verified_calls: int = 0
+    families_tried: set[str] = field(default_factory=set)
+    shapes_tried: list[dict[str, int]] = field(default_factory=list)
+    worst_over_budget: Finding | None = None
+    findings: list[Finding] = field(default_factory=list)
+    layers: tuple[str, ...] = ()
+    spawn_ms: list[float] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a finding already rejects."""
+        return any(finding.weight is Weight.FATAL for finding in self.findings)
+
+
+class Measurement:
+    """Rounds of one candidate against one baseline. `run` may be called once."""
+
+    def __init__(self, bench: Bench, baseline: Program, candidate: Program, call_timeout_s: float) -> None:
+        self._bench, self._baseline, self._candidate = bench, baseline, candidate
+        self._timeout_s = call_timeout_s
+        self.evidence = Evidence()
+
+    def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
+        """Measure; stops early only where the candidate has already failed."""
+        for number in range(rounds):
+            with_hidden = list(self._hidden_turns(number, rounds))
+            schedule = self._schedule(turns, warm_up, with_hidden)
+            self._round(number, schedule, lambda share, n=number: progress("measuring", (n + share) / rounds))
+            if self.evidence.failed:
+                break
+        return self.evidence
+
+    def _hidden_turns(self, number: int, rounds: int) -> Iterator[_Turn]:
+        """This round's share of families and shapes: over all rounds each family at least twice, each shape once."""
+        others = [family for family in self._bench.families if family != families.OWN]
+        for index, family in enumerate(others * 2):
+            if index % rounds == number:
+                yield _Turn(_Kind.FAMILY, family)
+        for index, layout in enumerate(self._bench.hidden):
+            if index % rounds == number:
+                yield _Turn(_Kind.SHAPE, families.OWN, layout)
+        yield _Turn(_Kind.REPEAT)
+
+    def _schedule(self, turns: int, warm_up: int, hidden: Sequence[_Turn]) -> list[_Turn]:
+        """Warm-up first (a secret number of turns more than asked for), hidden turns at secret places after it."""
+        secret = self._bench.secret
+        schedule = [_Turn(_Kind.TIMED)] * turns
+        for turn in hidden:
+            schedule.insert(secret.below(len(schedule) + 1), turn)
+        lead = warm_up + secret.below(2)
+        return [_Turn(_Kind.TIMED, warm_up=True)] * lead + schedule
+
+    def _round(self, number: int, schedule: Sequence[_Turn], progress: object) -> None:
+        bench = self._bench
+        bench.fresh_weights()
+        parties: dict[Side, Party] = {}
+        try:
+            for side in (Side.BASELINE, Side.BASELINE_AGAIN, Side.CANDIDATE):
+                program = self._candidate if side is Side.CANDIDATE else self._baseline
+                parties[side] = bench.party(program)
+                if not self._usable(side, parties[side]):
+                    return
+                parties[side].lay_out(bench.timed)
+                if not self._usable(side, parties[side]):
+                    return
+            self.evidence.layers = parties[Side.CANDIDATE].child.layers
+            for index, turn in enumerate(schedule):
+                if not self._turn(number, index, turn, parties):
+                    return
+                if callable(progress):
+                    progress((index + 1) / len(schedule))
+        finally:
+            for party in parties.values():
+                party.close()
+
+    def _turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
+        if turn.kind is _Kind.TIMED:
+            return self._timed_turn(number, index, turn, parties)
+        candidate = parties[Side.CANDIDATE]
+        if turn.kind is _Kind.SHAPE and turn.layout is not None:
+            return self._shape_turn(turn.layout, candidate)
+        draw = self._bench.draw(self._bench.timed, turn.family, weights=self._weights())
+        self.evidence.families_tried.add(turn.family)
+        first = self._verified_call(candidate, draw)
+        if first is None or turn.kind is _Kind.FAMILY:
+            return first is not None
+        kept = [output.copy() for output in first]
+        return self._repeated(candidate, draw, kept)
+
+    def _timed_turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
+        bench = self._bench
+        draw = bench.draw(bench.timed, families.OWN, weights=self._weights())
+        for position in bench.secret.shuffled(len(Side)):
+            side = Side(position)
+            party = parties[side]
+            bench.land(draw)
+            call, outputs = party.call(draw.run_seed, self._timeout_s)
+            if not self._usable(side, party):
+                return False
+            self.evidence.samples.append(_sample(number, index, side, call, turn.warm_up))
+            if side is Side.CANDIDATE and outputs is not None and not self._verify(outputs, draw):
+                return False
+        return True
+
+    def _verified_call(self, party: Party, draw: Draw) -> tuple[Array, ...] | None:
+        """One call of the candidate that is checked but not compared in time; None where it failed."""
+        self._bench.land(draw)
+        _, outputs = party.call(draw.run_seed, self._timeout_s)
+        if not self._usable(Side.CANDIDATE, party) or outputs is None or not self._verify(outputs, draw):
+            return None
+        return outputs
+
+    def _repeated(self, party: Party, draw: Draw, first: Sequence[Array]) -> bool:
+        """The same input once more must give the same bits, unless the task declares otherwise."""
+        second = self._verified_call(party, draw)
+        if second is None:
+            return False
+        same = all(np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
+                   for a, b in zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True))
+        if same:
+            return True
+        declared = bool(self._bench.declaration.declared.get("deterministic", True))
+        weight = Weight.FATAL if declared else Weight.NOTE
+        message = "the same input twice gave different bits"
+        self.evidence.findings.append(Finding("nondeterministic", weight, message, Fault.CANDIDATE, _replay(draw)))
+        return not declared
+
+    def _shape_turn(self, layout: Layout, candidate: Party) -> bool:
+        """Another shape, twice, then back to the timed one."""
+        bench = self._bench
+        candidate.lay_out(layout)
+        if not self._usable(Side.CANDIDATE, candidate):
+            return False
+        self.evidence.shapes_tried.append(dict(layout.axes))
+        for family in (families.OWN, bench.families[bench.secret.below(len(bench.families))]):
+            if self._verified_call(candidate, bench.draw(layout, family, weights=self._weights())) is None:
+                return False
+        candidate.lay_out(bench.timed)
+        if not self._usable(Side.CANDIDATE, candidate):
+            return False
+        return self._verified_call(candidate, bench.draw(bench.timed, families.OWN)) is not None
+
+    def _weights(self) -> str:
+        declaration = self._bench.declaration
+        live = declaration.parameters and not declaration.frozen
+        return "parameters" if live and self._bench.secret.chance(_WEIGHTS_CHANGE) else "keep"
+
+    def _verify(self, outputs: Sequence[Array], draw: Draw) -> bool:
+        self.evidence.verified_calls += 1
+        witness = self._bench.judge_outputs(outputs, draw)
+        if witness is None:
+            return True
+        data = _replay(draw) | {"output": witness.output, "kind": witness.kind, "where": list(witness.where),
+                                "error_units": _finite(witness.error_units), "budget_units": witness.budget_units}
+        message = f"wrong on family {draw.family!r} at {_axes(draw)}: {witness.describe()}"
+        self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE, data))
+        return False
+
+    def _usable(self, side: Side, party: Party) -> bool:
+        if party.problem is None:
+            return True
+        finding = party.problem
+        if side is not Side.CANDIDATE:
+            finding = Finding("baseline-failed", Weight.DOUBT, f"the baseline failed: {finding.message}", Fault.TASK,
+                              finding.data)  # fmt: skip
+        self.evidence.findings.append(finding)
+        return False
+
+
+def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> Sample:
+    return Sample(number, index, side, call.wall_ns, call.cpu_ns, call.delayed_ns, warm_up)
+
+
+def _replay(draw: Draw) -> dict[str, object]:
+    """What repeats a draw."""
+    return {"family": draw.family, "axes": dict(draw.layout.axes), "seed": str(draw.seed), "run_seed": str(draw.run_seed)}
+
+
+def _axes(draw: Draw) -> str:
+    return ", ".join(f"{name}={size}" for name, size in draw.layout.axes.items()) or "its only size"
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

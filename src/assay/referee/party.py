@@ -1,0 +1,260 @@
+"""A party to a judgement: one worker process of the candidate's or the baseline's, called, stopped and read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.core.dtypes import DType
+from assay.core.tensors import TensorSpec, same_strides
+from assay.core.verdicts import Finding, Weight
+from assay.errors import Fault
+from assay.referee.clock import Call, Meter, Outcome
+from assay.referee.layout import Layout
+from assay.referee.memory import GUARD_BYTES, Block, Bytes, Poison, read_process
+from assay.referee.oracle_client import Array, view
+from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Reply, Status, pack_call, unpack_reply
+from assay.sandbox.spawn import Child, Zygote
+
+_INPUTS_NAME, _WEIGHTS_NAME = "assay-sealed-inputs", "assay-sealed-weights"
+_IDLE_CPU_LIMIT_NS = 200_000
+"""CPU charged to a stopped worker beyond this is no rounding: the accounting's own error is under a tick's remainder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a worker loads: the payload that becomes its JSON, and the language."""
+
+    payload: Mapping[str, Any]
+    load_timeout_s: float = 60.0
+    may_create_processes: bool = False
+
+    @property
+    def native(self) -> bool:
+        """Whether it writes into the referee's output blocks."""
+        return self.payload["language"] == "cpp"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedInputs:
+    """The sealed blocks that every party of a run reads."""
+
+    inputs: Block
+    weights: Block
+
+    @classmethod
+    def allocate(cls, input_bytes: int, weight_bytes: int) -> SharedInputs:
+        """Blocks of these sizes, writable by this process only."""
+        return cls(
+            Block(input_bytes, read_only_elsewhere=True, name=_INPUTS_NAME),
+            Block(weight_bytes, read_only_elsewhere=True, name=_WEIGHTS_NAME),
+        )
+
+    def close(self) -> None:
+        """Free both."""
+        self.inputs.close()
+        self.weights.close()
+
+
+class Party:
+    """One confined worker. It is stopped except within `call` and `lay_out`; kill it when done.
+
+    `problem` is the finding that ended it, None while it is fit.
+    """
+
+    def __init__(self, zygote: Zygote, program: Program, shared: SharedInputs, output_bytes: int, *,
+                 memory_bytes: int, poison: Poison) -> None:  # fmt: skip
+        self._program = program
+        self._poison = poison
+        self.problem: Finding | None = None
+        room = output_bytes if program.native else 0
+        self._outputs = [Block(room, read_only_elsewhere=False, name="assay-outputs") for _ in range(2)]
+        raw = json.dumps(dict(program.payload)).encode()
+        payload = os.memfd_create("assay-payload", os.MFD_CLOEXEC)
+        blocks = [shared.inputs, shared.weights, *self._outputs]
+        try:
+            os.write(payload, raw)
+            sizes = [block.size_bytes for block in blocks[:3]]
+            self.child: Child = zygote.spawn(
+                "assay.referee.worker:main",
+                {"payload_bytes": len(raw), "block_bytes": sizes},
+                [payload, *(block.fd for block in blocks)],
+                memory_bytes=memory_bytes,
+                may_create_processes=program.may_create_processes,
+            )
+        finally:
+            os.close(payload)
+        self._sequence = 0
+        self._layout: Layout | None = None
+        self._last_ranges: list[tuple[int, int]] = []
+        self._safe_addresses: set[tuple[int, int]] = set()
+        self._scratch: list[Bytes] = []
+        self._finish_loading()
+
+    def _finish_loading(self) -> None:
+        channel = self.child.channel
+        channel.settimeout(self._program.load_timeout_s)
+        try:
+            packet = channel.recv(PACKET_BYTES)
+        except TimeoutError:
+            self._fail("load-timeout", f"did not load within {self._program.load_timeout_s:.0f} s")
+            return
+        except ConnectionError:
+            packet = b""
+        if not packet:
+            self._died("while it was loaded")
+            return
+        reply = unpack_reply(packet)
+        if reply is None or reply.status != Status.OK:
+            self._said_no(reply, "load")
+            return
+        channel.settimeout(None)
+        if not self.child.stop():
+            self._died("after it was loaded")
+            return
+        self.meter = Meter(self.child)
+
+    def lay_out(self, layout: Layout, timeout_s: float = 30.0) -> bool:
+        """Tell the worker the shapes of the calls to come; False where that ended it."""
+        call = self.meter.call(layout.packet(), timeout_s)
+        self._layout = layout
+        self._last_ranges, self._safe_addresses = [], set()
+        self._scratch = [np.empty(spec.span_bytes, dtype=np.uint8) for spec in layout.outputs]
+        return self._fit_after(call)
+
+    def call(self, run_seed: int, timeout_s: float) -> tuple[Call, tuple[Array, ...] | None]:
+        """One timed call on the inputs that have landed; its outputs, or None where `problem` tells why not."""
+        layout = self._layout
+        if layout is None:
+            raise RuntimeError("lay_out comes first")
+        self._sequence += 1
+        buffer = self._sequence % 2
+        block = self._outputs[buffer].bytes
+        phase = self._poison.spread(block[: layout.guarded.total_bytes]) if self._program.native else 0
+        call = self.meter.call(pack_call(self._sequence, buffer, run_seed), timeout_s)
+        if not self._fit_after(call) or call.reply is None:
+            return call, None
+        if not self._answers_this_call(call.reply, layout):
+            return call, None
+        outputs = self._collect(call.reply, layout, block)
+        if outputs is not None and self._program.native:
+            self._check_guards(layout, block, phase)
+        return call, None if self.problem else outputs
+
+    def _fit_after(self, call: Call) -> bool:
+        if call.outcome is Outcome.DIED:
+            self._died("in a call")
+        elif call.outcome is Outcome.SILENT:
+            self._fail("call-timeout", "did not answer before the deadline of the call")
+        elif call.outcome is Outcome.SPOKE_OUT_OF_TURN:
+            self._fail("forged-reply", "sent bytes that no request asked for, or that are no reply")
+        elif call.idle_cpu_ns > _IDLE_CPU_LIMIT_NS:
+            self._fail("ran-while-stopped", f"was charged {call.idle_cpu_ns} ns of CPU time while it was stopped")
+        elif call.reply is None or call.reply.status != Status.OK:
+            self._said_no(call.reply, "call")
+        return self.problem is None
+
+    def _answers_this_call(self, reply: Reply, layout: Layout) -> bool:
+        """Count, type, shape and strides, before any value."""
+        if reply.sequence != self._sequence:
+            self._fail("forged-reply", f"answered call {reply.sequence}, not call {self._sequence}")
+            return False
+        if len(reply.outputs) != len(layout.outputs):
+            self._fail("output-count", f"returned {len(reply.outputs)} tensors, not {len(layout.outputs)}")
+            return False
+        for index, (record, spec) in enumerate(zip(reply.outputs, layout.outputs, strict=True)):
+            if problem := _mismatch(record, spec):
+                self._fail("output-layout", f"output {index} has {problem}")
+                return False
+        return True
+
+    def _collect(self, reply: Reply, layout: Layout, block: Bytes) -> tuple[Array, ...] | None:
+        if self._program.native:
+            return tuple(view(block, s, o) for s, o in zip(layout.outputs, layout.guarded.offsets, strict=True))
+        ranges = [(r.address, r.address + s.span_bytes) for r, s in zip(reply.outputs, layout.outputs, strict=True)]
+        if any(a < d and c < b for a, b in ranges if a < b for c, d in self._last_ranges if c < d):
+            self._fail("reuses-output-memory", "returned memory that an earlier call's result still occupies")
+            return None
+        self._last_ranges = ranges
+        arrays = []
+        for (start, stop), spec, scratch in zip(ranges, layout.outputs, self._scratch, strict=True):
+            if stop > start and not self._own_memory(start, stop):
+                self._fail("returns-shared-memory", "returned its inputs' or weights' memory instead of a result")
+                return None
+            if not read_process(self.child.pid, start, scratch):
+                self._fail("unreadable-output", "named an address that it does not have")
+                return None
+            arrays.append(view(scratch, spec, 0))
+        return tuple(arrays)
+
+    def _own_memory(self, start: int, stop: int) -> bool:
+        """Whether a range lies outside the shared blocks, by the kernel's list of the worker's mappings."""
+        if (start, stop) in self._safe_addresses:
+            return True
+        with open(f"/proc/{self.child.pid}/maps") as maps:
+            for line in maps:
+                if _INPUTS_NAME in line or _WEIGHTS_NAME in line:
+                    low, high = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
+                    if start < high and low < stop:
+                        return False
+        self._safe_addresses.add((start, stop))
+        return True
+
+    def _check_guards(self, layout: Layout, block: Bytes, phase: int) -> None:
+        for spec, offset in zip(layout.outputs, layout.guarded.offsets, strict=True):
+            end = offset + spec.span_bytes
+            for low, high in ((offset - GUARD_BYTES, offset), (end, end + GUARD_BYTES)):
+                if not self._poison.intact(block, low, high, phase):
+                    self._fail("out-of-bounds", "wrote outside its output")
+                    return
+
+    def _said_no(self, reply: Reply | None, stage: str) -> None:
+        if reply is None:
+            self._fail("forged-reply", "sent bytes that are no reply")
+            return
+        codes = {Status.REFUSED: "refused", Status.BAD_OUTPUT: "output-layout", Status.BAD_WEIGHTS: "weights-mismatch"}
+        known = Status(reply.status) if reply.status in Status._value2member_map_ else Status.RAISED
+        self._fail(codes.get(known, f"{stage}-error"), reply.text or f"status {reply.status}")
+
+    def _died(self, when: str) -> None:
+        self.child.kill()
+        status = self.child.exit_status or 0
+        if os.WIFSIGNALED(status):
+            signal_number = os.WTERMSIG(status)
+            hint = "; its inputs and weights are read-only memory" if signal_number == 11 else ""
+            how = f"was ended {when} by signal {signal_number}{hint}"
+        else:
+            how = f"exited {when} with status {os.waitstatus_to_exitcode(status)}"
+        self._fail("crashed", how, log=self.child.log.decode(errors="replace")[-800:])
+
+    def _fail(self, code: str, message: str, **data: Any) -> None:
+        self.problem = Finding(code, Weight.FATAL, message, Fault.CANDIDATE, data)
+
+    def close(self) -> None:
+        """End the process and free its blocks."""
+        if hasattr(self, "meter"):
+            self.meter.close()
+        self.child.kill()
+        for block in self._outputs:
+            block.close()
+
+
+def _mismatch(record: OutputRecord, spec: TensorSpec) -> str:
+    if record.dtype_code != spec.dtype.code:
+        try:
+            found = DType.from_code(record.dtype_code).value
+        except ValueError:
+            found = f"the unknown type code {record.dtype_code}"
+        return f"dtype {found}, not {spec.dtype.value}"
+    if record.shape != spec.shape:
+        return f"shape {record.shape}, not {spec.shape}"
+    if not same_strides(spec, record.strides):
+        return f"strides {record.strides}, not {spec.strides}"
+    if record.place not in (Place.BUFFER, Place.OWN_MEMORY):
+        return f"the unknown place {record.place}"
+    return ""

@@ -1,0 +1,276 @@
+"""The only module that runs candidate code, inside a confined process that holds no reference, verdict or secret.
+
+It runs the reference as well, for the baseline, in the identical shell, so that both sides pay the same overhead.
+Whatever it says is evidence: a hostile candidate can rewrite this module in memory. It is therefore written for
+clarity and equal cost, not for defence; the defence is that the referee trusts nothing here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import mmap
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from assay.core.dtypes import DType
+from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
+from assay.referee.loading import LoadError, bind_weights, load_python
+from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
+
+Runner = Callable[[int, int], tuple[int, tuple[OutputRecord, ...], str]]
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("shape", ctypes.c_int64 * MAX_DIMS),
+        ("stride", ctypes.c_int64 * MAX_DIMS),
+        ("numel", ctypes.c_int64),
+        ("ndim", ctypes.c_int32),
+        ("dtype", ctypes.c_int32),
+    )
+
+
+class _Call(ctypes.Structure):
+    _fields_ = (
+        ("abi_version", ctypes.c_int32),
+        ("n_threads", ctypes.c_int32),
+        ("n_inputs", ctypes.c_int32),
+        ("n_weights", ctypes.c_int32),
+        ("n_outputs", ctypes.c_int32),
+        ("n_scalars", ctypes.c_int32),
+        ("inputs", ctypes.POINTER(_Tensor)),
+        ("weights", ctypes.POINTER(_Tensor)),
+        ("outputs", ctypes.POINTER(_Tensor)),
+        ("scalars", ctypes.POINTER(ctypes.c_double)),
+    )
+
+
+def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
+    """Serve layouts and calls until the referee closes the channel."""
+    payload_fd, inputs_fd, weights_fd, *output_fds = fds
+    payload = json.loads(_read_all(payload_fd, args["payload_bytes"]))
+    blocks = _Blocks(inputs_fd, weights_fd, output_fds, args["block_bytes"])
+    warnings.simplefilter("ignore")
+    side: _Native | _Python
+    try:
+        side = (_Native if payload["language"] == "cpp" else _Python)(payload, blocks)
+    except LoadError as error:
+        channel.send(pack_reply(error.status, 0, text=str(error)))
+        return
+    except BaseException as error:  # a candidate's constructor may raise anything, SystemExit too
+        channel.send(pack_reply(Status.RAISED, 0, text=_describe(error)))
+        return
+    gc.collect()
+    gc.disable()  # on both sides: a collection inside a timed call is noise
+    channel.send(pack_reply(Status.OK, 0))
+    _serve(channel, side)
+
+
+def _serve(channel: socket.socket, side: _Native | _Python) -> None:
+    while packet := channel.recv(PACKET_BYTES):
+        call = unpack_call(packet)
+        if call is None:
+            side.lay_out(json.loads(packet))
+            channel.send(pack_reply(Status.OK, 0))
+            continue
+        sequence, buffer, seed = call
+        try:
+            status, outputs, text = side.run(buffer, seed)
+        except BaseException as error:  # whatever a candidate raises, SystemExit and KeyboardInterrupt too
+            status, outputs, text = Status.RAISED, (), _describe(error)
+        channel.send(pack_reply(status, sequence, outputs, text))
+
+
+class _Blocks:
+    """The shared memory blocks, mapped: inputs and weights read-only, the two output blocks writable."""
+
+    def __init__(self, inputs_fd: int, weights_fd: int, output_fds: list[int], sizes: list[int]) -> None:
+        read_only = mmap.PROT_READ
+        self.inputs = mmap.mmap(inputs_fd, sizes[0], prot=read_only)
+        self.weights = mmap.mmap(weights_fd, sizes[1], prot=read_only)
+        self.outputs = [mmap.mmap(fd, sizes[2]) for fd in output_fds]
+
+
+class _Native:
+    """A shared object with the C entry point."""
+
+    def __init__(self, payload: dict[str, Any], blocks: _Blocks) -> None:
+        path = "/tmp/candidate.so"
+        with open(path, "wb") as file:
+            file.write(bytes.fromhex(payload["artifact"]))
+        try:
+            library = ctypes.CDLL(path)
+            self._entry = getattr(library, payload["entry"])
+        except (OSError, AttributeError) as error:
+            raise LoadError(Status.RAISED, f"cannot load the shared object: {error}") from error
+        self._threads = int(payload["threads"])
+        self._blocks = blocks
+        weights = Placement.pack(TensorSpec.from_json(spec) for spec in payload["weights"])
+        self._weights = _descriptors(weights, _address(blocks.weights))
+        self._n_weights = len(weights.specs)
+        self._calls: list[tuple[_Call, tuple[OutputRecord, ...], Any]] = []
+
+    def lay_out(self, layout: dict[str, Any]) -> None:
+        """Prepare descriptors for the shapes of the calls to come."""
+        inputs, outputs = _placements(layout)
+        scalars = (ctypes.c_double * max(len(layout["scalars"]), 1))(*map(float, layout["scalars"]))
+        arrays = [_descriptors(inputs, _address(self._blocks.inputs))]
+        arrays += [_descriptors(outputs, _address(block)) for block in self._blocks.outputs]
+        records = tuple(OutputRecord(Place.BUFFER, s.dtype.code, s.shape, s.strides, 0) for s in outputs.specs)
+        self._calls = []
+        for array in arrays[1:]:
+            call = _Call(1, self._threads, len(inputs.specs), self._n_weights, len(outputs.specs),
+                         len(layout["scalars"]), arrays[0], self._weights, array, scalars)  # fmt: skip
+            self._calls.append((call, records, (arrays, scalars)))
+
+    def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
+        """Call the entry on one of the two output blocks; native code has no generator to seed."""
+        call, records, _ = self._calls[buffer]
+        code = self._entry(ctypes.byref(call))
+        if code != 0:
+            return Status.REFUSED, (), f"the entry returned {code}"
+        return Status.OK, records, ""
+
+
+class _Python:
+    """A Python module or function: `ModelNew`, or the reference itself."""
+
+    def __init__(self, payload: dict[str, Any], blocks: _Blocks) -> None:
+        self._torch = torch = sys.modules["torch"]
+        torch.set_num_threads(int(payload["threads"]))
+        self._blocks = blocks
+        specs = [TensorSpec.from_json(spec) for spec in payload["weights"]]
+        weights = _tensors(torch, Placement.pack(specs), blocks.weights)
+        with torch.random.fork_rng(enabled=True):
+            torch.manual_seed(int(payload["construction_seed"]))
+            target = load_python(payload)
+        bind_weights(target, dict(zip([s.name for s in specs], weights, strict=True)), set(payload["parameters"]))
+        self._target = _variant(torch, target, payload.get("variant", "eager"))
+        self._no_grad = torch.no_grad()
+        self._no_grad.__enter__()
+        self._previous: Any = None
+        self._arguments: list[Any] = []
+
+    def lay_out(self, layout: dict[str, Any]) -> None:
+        """Prepare argument tensors over the shared inputs for the shapes of the calls to come."""
+        inputs, _ = _placements(layout)
+        tensors = iter(_tensors(self._torch, inputs, self._blocks.inputs))
+        scalars = iter(layout["scalars"])
+        self._arguments = [next(tensors) if kind == "tensor" else next(scalars) for kind in layout["arguments"]]
+        self._previous = None
+
+    def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
+        """Call the module; its outputs stay alive until the call after the next, as a caller would hold them."""
+        if seed:
+            self._torch.manual_seed(seed)
+        result = self._target(*self._arguments)
+        outputs = flatten(self._torch, result)
+        previous, self._previous = self._previous, outputs
+        del previous
+        for output in outputs:
+            problem = _not_plain(self._torch, output)
+            if problem:
+                return Status.BAD_OUTPUT, (), problem
+        return Status.OK, tuple(_record(output) for output in outputs), ""
+
+
+def flatten(torch: Any, result: Any) -> list[Any]:
+    """The tensors in a result: a tensor, a number, or nested tuples, lists and dicts of them, in order."""
+    if isinstance(result, torch.Tensor):
+        return [result]
+    if isinstance(result, (bool, int, float)):
+        return [torch.tensor(result)]
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, (tuple, list)):
+        return [tensor for item in result for tensor in flatten(torch, item)]
+    return [result]
+
+
+def _not_plain(torch: Any, output: Any) -> str:
+    if type(output) is not torch.Tensor and type(output) is not torch.nn.Parameter:
+        return f"an output is a {type(output).__name__}, not a torch.Tensor"
+    if output.device.type != "cpu" or output.layout != torch.strided:
+        return f"an output is on {output.device} with layout {output.layout}; dense tensors on the CPU count"
+    if output.is_conj() or output.is_neg():
+        return "an output is lazily conjugated or negated"
+    if str(output.dtype).removeprefix("torch.") not in DType._value2member_map_:
+        return f"an output has dtype {output.dtype}"
+    return ""
+
+
+def _record(output: Any) -> OutputRecord:
+    dtype = DType(str(output.dtype).removeprefix("torch."))
+    return OutputRecord(
+        Place.OWN_MEMORY, dtype.code, tuple(output.shape), tuple(output.stride()), output.data_ptr()
+    )
+
+
+def _variant(torch: Any, target: Any, variant: str) -> Any:
+    """The reference as a baseline runs it: eager, channels_last, or compiled in one of torch.compile's modes."""
+    if variant == "eager":
+        return target
+    if variant == "channels_last":
+        model = target.to(memory_format=torch.channels_last)
+
+        def run(*arguments: Any) -> Any:
+            last = torch.channels_last
+            moved = [a.contiguous(memory_format=last) if getattr(a, "ndim", 0) == 4 else a for a in arguments]
+            return [t.contiguous() for t in flatten(torch, model(*moved))]
+
+        return run
+    from_name = {"compile": None, "compile:max-autotune": "max-autotune-no-cudagraphs", "compile:freezing": None}
+    if variant == "compile:freezing":
+        torch._inductor.config.freezing = True
+    return torch.compile(target, mode=from_name[variant], dynamic=False)
+
+
+def _placements(layout: dict[str, Any]) -> tuple[Placement, Placement]:
+    inputs = Placement.pack(TensorSpec.from_json(spec) for spec in layout["inputs"])
+    outputs = Placement.pack((TensorSpec.from_json(spec) for spec in layout["outputs"]), layout["guard_bytes"])
+    return inputs, outputs
+
+
+def _tensors(torch: Any, placement: Placement, block: mmap.mmap) -> list[Any]:
+    tensors = []
+    for spec, offset in zip(placement.specs, placement.offsets, strict=True):
+        dtype = getattr(torch, spec.dtype.value)
+        if spec.numel == 0:
+            tensors.append(torch.empty(spec.shape, dtype=dtype))
+            continue
+        count = spec.span_bytes // spec.dtype.size_bytes
+        flat = torch.frombuffer(block, dtype=dtype, count=count, offset=offset)
+        tensors.append(torch.as_strided(flat, spec.shape, spec.strides))
+    return tensors
+
+
+def _descriptors(placement: Placement, base: int) -> Any:
+    array = (_Tensor * max(len(placement.specs), 1))()
+    for descriptor, spec, offset in zip(array, placement.specs, placement.offsets, strict=False):
+        descriptor.data = base + offset
+        descriptor.shape[: len(spec.shape)] = spec.shape
+        descriptor.stride[: len(spec.shape)] = spec.strides
+        descriptor.numel, descriptor.ndim, descriptor.dtype = spec.numel, len(spec.shape), spec.dtype.code
+    return array
+
+
+def _address(block: mmap.mmap) -> int:
+    numpy = sys.modules["numpy"]
+    return int(numpy.frombuffer(block, dtype=numpy.uint8).ctypes.data)
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    with mmap.mmap(fd, size, prot=mmap.PROT_READ) as view:
+        return bytes(view)
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]
+
+

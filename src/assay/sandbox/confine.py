@@ -1,0 +1,123 @@
+"""A freshly forked child gives up everything that it will not need, before it touches what it was made for.
+
+Layers are named, tried in order, and reported: a machine that lacks one still works at a lower tier, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+
+from assay.sandbox import filesystem, landlock, seccomp
+from assay.sandbox.policy import Policy
+from assay.sandbox.syscalls import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUTS,
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    drop_capabilities,
+    prctl,
+    unshare,
+)
+
+CHILD_NAMESPACES = {"pid": CLONE_NEWPID, "mount": CLONE_NEWNS, "net": CLONE_NEWNET, "ipc": CLONE_NEWIPC,
+                    "uts": CLONE_NEWUTS}  # fmt: skip
+
+ALL_LAYERS = (*(f"namespace:{name}" for name in CHILD_NAMESPACES), "minimal-root", "private-tmp", "private-proc",
+              "distinct-uid", "no-capabilities", "no-new-privileges", "landlock", "dies-with-referee",
+              "limits", "seccomp")  # fmt: skip
+"""Every layer, in the order in which it is put on."""
+
+
+def leave_namespaces() -> list[str]:
+    """Unshare what this machine allows; the process namespace takes effect for children. Returns the layers' names."""
+    layers = []
+    for name, flag in CHILD_NAMESPACES.items():
+        try:
+            unshare(flag)
+        except OSError:
+            continue
+        layers.append(f"namespace:{name}")
+    return layers
+
+
+def confine(policy: Policy, layers: list[str], base_address_space_bytes: int) -> list[str]:
+    """Put every remaining layer on this process, for good. Returns the names of all layers that hold.
+
+    Args:
+        policy: what this child may still do.
+        layers: those that hold already.
+        base_address_space_bytes: what the zygote had mapped; the memory limit is on top of it.
+    """
+    held = list(layers)
+    root = os.geteuid() == 0
+    mapped_root = root and _is_mapped()
+
+    def attempt(name: str, step: Callable[[], object]) -> None:
+        try:
+            ok = step() is not False
+        except OSError:
+            ok = False
+        if ok:
+            held.append(name)
+
+    if "namespace:mount" in held:
+        attempt("private-tmp", lambda: filesystem.mount_private_tmp(policy.tmp_bytes))
+        attempt("private-proc", filesystem.mount_private_proc)
+    attempt("distinct-uid", lambda: root and not mapped_root and _become(policy.uid))
+    attempt("no-capabilities", drop_capabilities)
+    attempt("no-new-privileges", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
+    attempt("landlock", _landlock)
+    attempt("dies-with-referee", lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    attempt("limits", lambda: _limits(policy, base_address_space_bytes, own_uid="distinct-uid" in held))
+    attempt("seccomp", lambda: seccomp.supported() and _seccomp(policy))
+    return held
+
+
+def _is_mapped() -> bool:
+    """Whether uid 0 is root in a user namespace only."""
+    with open("/proc/self/uid_map") as file:
+        return file.read().split()[1] != "0"
+
+
+def _become(uid: int) -> None:
+    # Dropping the bounding set needs CAP_SETPCAP, which goes with uid 0; hence before.
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    # Changing uid makes a process undumpable, and /proc/self root's: torch and OpenMP read their own maps.
+    prctl(PR_SET_DUMPABLE, 1)
+
+
+def _landlock() -> bool:
+    if landlock.abi_version() == 0:
+        return False
+    landlock.restrict(readable=["/"], writable=["/tmp", "/dev/null", "/dev/full", "/dev/zero"])
+    return True
+
+
+def _limits(policy: Policy, base_bytes: int, own_uid: bool) -> None:
+    bounds = {
+        resource.RLIMIT_AS: base_bytes + policy.memory_bytes,
+        resource.RLIMIT_CPU: policy.cpu_seconds,
+        resource.RLIMIT_NOFILE: policy.max_open_files,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 64 << 10,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+        resource.RLIMIT_NICE: 0,
+    }
+    if own_uid:  # counted per user: for a shared uid it would count the person's own processes
+        bounds[resource.RLIMIT_NPROC] = policy.max_threads
+    for which, bound in bounds.items():
+        resource.setrlimit(which, (bound, bound))
+
+
+def _seccomp(policy: Policy) -> None:
+    seccomp.install(may_create_processes=policy.may_create_processes)
