@@ -15,7 +15,7 @@ import subprocess
 from typing import Any
 
 _MESSAGE_BYTES = 16 << 10
-_OUTPUT = "/tmp/candidate.so"
+_OUTPUT = "/scratch/candidate.so"
 
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
@@ -23,22 +23,23 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
     with mmap.mmap(fds[0], args["payload_bytes"], prot=mmap.PROT_READ) as view:
         payload = json.loads(bytes(view))
     for file in payload["files"]:
-        path = os.path.join("/tmp/source", file["path"])
+        path = os.path.join("/scratch/source", file["path"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as target:
             target.write(file["text"])
-    with open("/tmp/messages", "wb") as messages:
+    with open("/scratch/messages", "wb") as messages:
         done = subprocess.run(
-            payload["command"], cwd="/tmp/source", stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, check=False
-        )
+            payload["command"], cwd="/scratch/source", stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
+            check=False,
+        )  # fmt: skip
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     size = _copy_out(fds[1], args["limit_bytes"]) if done.returncode == 0 else 0
-    with open("/tmp/messages", "rb") as written:
+    with open("/scratch/messages", "rb") as written:
         text = written.read(_MESSAGE_BYTES).decode(errors="replace")
     report = {
         "code": done.returncode,
         "size_bytes": size,
-        "messages": text.replace("/tmp/source/", ""),
+        "messages": text.replace("/scratch/source/", ""),
         "cpu_seconds": used.ru_utime + used.ru_stime,
     }
     channel.send(json.dumps(report).encode())

@@ -16,7 +16,7 @@ from assay.core.identity import identity
 from assay.core.sources import Candidate
 from assay.errors import CandidateError, MachineError
 from assay.machine.cache_dirs import atomic_write, ensure_folder, find_dirs
-from assay.sandbox.spawn import Zygote
+from assay.sandbox.spawn import Zygote, printable
 
 _PACKAGE_INCLUDE = Path(__file__).parent / "include"
 _ARTIFACT_LIMIT_BYTES = 64 << 20
@@ -66,7 +66,7 @@ class CppBuilder:
         flags = [flag for flag in own if not flag.startswith("-l")]
         libraries = [flag for flag in own if flag.startswith("-l")]
         return [self._compiler[0], *BASE, *flags, "-include", str(self._prelude), "-I.", f"-I{_PACKAGE_INCLUDE}",
-                *units, "-o", "/tmp/candidate.so", f"-L{torch_libraries}", *libraries]  # fmt: skip
+                *units, "-o", "/scratch/candidate.so", f"-L{torch_libraries}", *libraries]  # fmt: skip
 
     def _run(self, candidate: Candidate, command: list[str], key: str) -> Artifact:
         payload = json.dumps({"files": [f.to_json() for f in candidate.files], "command": command}).encode()
@@ -121,7 +121,7 @@ def find_compiler() -> tuple[str, str]:
 
 
 def _artifact(report: dict[str, object], result: int, key: str) -> Artifact:
-    size, messages = report["size_bytes"], str(report["messages"])
+    size, messages = report["size_bytes"], printable(str(report["messages"]).encode())
     if not isinstance(size, int) or size <= 0:
         raise CandidateError("the candidate does not compile", value=messages.strip() or "no output file")
     cpu = report["cpu_seconds"]

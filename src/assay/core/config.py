@@ -26,7 +26,6 @@ class JudgeConfig:
         budget_s: seconds of measuring, start-up and build not included.
         threads: threads granted to both sides; 0 stands for all usable cores.
         memory_bytes: address space of a worker beyond the interpreter's own; 0 stands for half the machine's memory.
-        workload: which of the task's workloads is timed.
         baseline: "best" of what works here, or one variant's name.
         call_timeout_s: the least time that one call is granted; more for slow references.
 
@@ -37,15 +36,14 @@ class JudgeConfig:
     budget_s: float = 10.0
     threads: int = 0
     memory_bytes: int = 0
-    workload: int = 0
     baseline: str = "best"
     call_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_s <= 3600 or not 0 < self.call_timeout_s <= 3600:
             raise ValueError("budget and timeout must be between 0 and 3600 seconds")
-        if self.threads < 0 or self.memory_bytes < 0 or self.workload < 0:
-            raise ValueError("threads, memory and workload cannot be negative")
+        if self.threads < 0 or self.memory_bytes < 0:
+            raise ValueError("threads and memory cannot be negative")
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping for certificates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from assay.referee.boundary import boundary_axes
 from assay.referee.correctness import Budget, Witness
 from assay.referee.layout import Layout
 from assay.referee.memory import Poison
-from assay.referee.oracle_client import Array, Declaration, Draw, Oracle
+from assay.referee.oracle_client import NUMPY_TYPES, Array, Declaration, Draw, Oracle
 from assay.referee.party import Party, Program, SharedInputs
 from assay.referee.secret import Secret
 from assay.sandbox.spawn import Zygote
@@ -27,6 +28,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
 
 _MEMORY_SHARE = 0.5
+_FALLBACK_MEMORY = 8 << 30
 _HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
 PRELOAD = ("torch", "numpy", "assay.referee.worker", "assay.referee.oracle")
 
@@ -41,12 +43,18 @@ class Resources:
     @classmethod
     def of(cls, config: JudgeConfig, facts: MachineFacts) -> Resources:
         """The configured grants, with the machine's own where none are configured."""
-        threads = config.threads or facts.cores_usable
-        if threads > facts.cores_usable:
-            raise InputError(
-                "more threads than usable cores", value=str(threads), rule=f"at most {facts.cores_usable} here"
-            )
-        return cls(threads, config.memory_bytes or int(facts.memory_total_bytes * _MEMORY_SHARE))
+        threads = config.threads or facts.cores
+        if threads > facts.cores:
+            raise InputError("more threads than usable cores", value=str(threads), rule=f"at most {facts.cores} here")
+        return cls(threads, config.memory_bytes or int((facts.memory_total_bytes or _FALLBACK_MEMORY) * _MEMORY_SHARE))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Nanoseconds of a turn besides its three calls, and of starting one process."""
+
+    turn_ns: float
+    spawn_ns: float
 
 
 class Bench:
@@ -58,6 +66,7 @@ class Bench:
     def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygote: Zygote, secret: Secret) -> None:
         self.task, self.config, self.resources, self.zygote, self.secret = task, config, resources, zygote, secret
         self.poison = Poison()
+        self._spawn_ns = 50e6
         memory = resources.memory_bytes
         self.oracle = Oracle(zygote, task, secret, threads=resources.threads, memory_bytes=memory)
         self.shared: SharedInputs | None = None
@@ -81,13 +90,8 @@ class Bench:
         self.dropped_families: dict[str, str] = {}
 
     def _timed_axes(self) -> dict[str, int]:
-        declaration = self.declaration
-        workloads = declaration.declared.get("workloads") or [{}]
-        if self.config.workload >= len(workloads):
-            raise InputError(
-                "there is no such workload", value=str(self.config.workload), rule=f"the task has {len(workloads)}"
-            )
-        return declaration.axes | workloads[self.config.workload]
+        workloads = self.declaration.declared.get("workloads") or [{}]
+        return {**self.declaration.axes, **workloads[0]}
 
     def _refuse_unusable(self) -> None:
         if self.timed.mutates:
@@ -125,9 +129,7 @@ class Bench:
             candidates.remove("integers")
         for index, family in enumerate(candidates):
             progress("calibrating the error budget", index / len(candidates))
-            draw = self.oracle.draw(
-                self.timed, family, weights="all", want=("expected", "reference", "nearby")
-            )
+            draw = self.oracle.draw(self.timed, family, weights="all", want=("expected", "reference", "nearby"))
             why = _undefined(draw)
             if why and family != families.OWN:
                 self.dropped_families[family] = why
@@ -143,6 +145,22 @@ class Bench:
             self.zygote, program, self.shared, self._output_bytes,
             memory_bytes=self.resources.memory_bytes, poison=self.poison,
         )  # fmt: skip
+
+    def timed_party(self, program: Program) -> tuple[Party, float]:
+        """A party, and the milliseconds until it stood ready."""
+        start = time.monotonic()
+        party = self.party(program)
+        self._spawn_ns = (time.monotonic() - start) * 1e9
+        return party, self._spawn_ns / 1e6
+
+    def costs(self) -> Costs:
+        """What a turn and a fresh process cost besides the calls themselves, from one of each just carried out."""
+        start = time.monotonic()
+        draw = self.draw(self.timed, families.OWN)
+        for _ in range(3):
+            self.land(draw)
+        self.budget.check([np.zeros(s.shape, NUMPY_TYPES[s.dtype]) for s in self.timed.outputs], draw)
+        return Costs((time.monotonic() - start) * 1e9, self._spawn_ns)
 
     def fresh_weights(self, which: str = "all") -> None:
         """New weights for every party; "all" before parties load, "parameters" also between calls."""
@@ -172,7 +190,7 @@ class Bench:
         return self.budget.check(outputs, again)
 
     def land(self, draw: Draw) -> None:
-        """Write a draw's inputs where the parties see them; again before each party's call, so that caches are alike."""
+        """Write a draw's inputs where the parties see them; before each party's call, so that caches are alike."""
         assert self.shared is not None
         self.shared.inputs.bytes[: len(draw.inputs)] = draw.inputs
 

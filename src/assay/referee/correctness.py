@@ -69,8 +69,8 @@ class Witness:
         if self.kind in ("nan", "infinity", "integer"):
             return f"{place}: got {self.got!r}, wanted {self.wanted!r}"
         return (
-            f"{place}: got {self.got:.9g}, wanted {self.wanted:.9g}; the {self.kind} errs by {self.error_units:.3g} units"
-            f" of rounding, {self.budget_units:.3g} are granted"
+            f"{place}: got {self.got:.9g}, wanted {self.wanted:.9g}; the {self.kind} errs by {self.error_units:.3g} "
+            f"units of rounding, {self.budget_units:.3g} are granted"
         )
 
 
@@ -176,9 +176,7 @@ def measure(got: Array, expected: Array, spec: TensorSpec) -> Error:
     worst = int(np.argmax(difference))
     where = tuple(int(i) for i in np.unravel_index(worst, wanted.shape))
     by_row = np.sqrt(np.mean(np.square(difference), axis=1))
-    return Error(
-        float(difference.flat[worst]), float(by_row.max()), where, float(values[where]), float(wanted[where])
-    )
+    return Error(float(difference.flat[worst]), float(by_row.max()), where, float(values[where]), float(wanted[where]))
 
 
 _SHORT_ROW = 8

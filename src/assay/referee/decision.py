@@ -11,8 +11,36 @@ A plain "U < r" would call every candidate not faster in a noisy run; hence r is
 
 Measured on synthetic A/A runs (docs/data/statistics_coverage.json, benchmarks/statistics_coverage.py):
 
-CLAIMS_TABLE
+  false FASTER at a true 1.00x: 0 of 81000 runs
+    quiet                      0 of 9000
+    spread processes           0 of 9000
+    drift, autocorrelated      0 of 9000
+    spiky                      0 of 9000
+    bimodal processes          0 of 9000
+    bimodal candidate          0 of 9000
+    loaded                     0 of 9000
+    half loaded                0 of 9000
+    loaded, no limit           0 of 9000
+  false NOT_FASTER at a true 1.02x: 0 of 18000 runs
+    quiet                      0 of 6000
+    half loaded                0 of 6000
+    loaded                     0 of 6000
+  false FASTER where round medians are normal, sides alike
+    K= 6                   71 of 2000000
+    K= 8                   11 of 2000000
+    K=10                    6 of 2000000
+    K=20                    3 of 2000000
+  smallest speedup proved in 90 % of runs
+    quiet                    K= 6 n=10  3.25 %
+    quiet                    K= 8 n=20  2.50 %
+    quiet                    K=10 n=40  2.00 %
+    quiet                    K=20 n=40  1.50 %
+    spread processes         K= 6 n=10  8.25 %
+    spread processes         K= 8 n=20  7.25 %
+    spread processes         K=10 n=40  5.75 %
+    spread processes         K=20 n=40  4.00 %
 
+So a claim is false with a probability of about 4e-5 at the least number of rounds, and under 1e-5 from 8 on.
 Limits: the figures assume rounds that are independent of one another and sides that suffer alike. They hold for one
 candidate chosen before the measurement; `finalists` is for the best of several.
 """

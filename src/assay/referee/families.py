@@ -93,8 +93,10 @@ def transform(torch: Any, tensor: Any, domain: str, family: str) -> Any:
     change = BY_DOMAIN[domain].get(family)
     if change is None or not tensor.is_floating_point():
         return tensor
-    return change(torch, tensor).to(tensor.dtype).contiguous() if tensor.is_contiguous() else _in_place(
-        torch, tensor, change
+    return (
+        change(torch, tensor).to(tensor.dtype).contiguous()
+        if tensor.is_contiguous()
+        else _in_place(torch, tensor, change)
     )
 
 

@@ -24,6 +24,7 @@ class Layout:
     mutates: tuple[str, ...]
     flops: float | None
     why_no_float64: str
+    necessary_read_bytes: int
     guarded: Placement = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +43,7 @@ class Layout:
             mutates=tuple(data["mutates"]),
             flops=None if data["flops"] is None else float(data["flops"]),
             why_no_float64=str(data["float64"]),
+            necessary_read_bytes=int(data["necessary_read_bytes"]),
         )
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.referee.wire import Status
 
-_SOURCE_ROOT = "/tmp/source"
+_SOURCE_ROOT = "/scratch/source"
 
 
 class LoadError(Exception):

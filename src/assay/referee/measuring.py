@@ -164,8 +164,10 @@ class Measurement:
         second = self._verified_call(party, draw)
         if second is None:
             return False
-        same = all(np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
-                   for a, b in zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True))
+        same = all(
+            np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
+            for a, b in zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True)
+        )
         if same:
             return True
         declared = bool(self._bench.declaration.declared.get("deterministic", True))
@@ -199,8 +201,13 @@ class Measurement:
         witness = self._bench.judge_outputs(outputs, draw)
         if witness is None:
             return True
-        data = _replay(draw) | {"output": witness.output, "kind": witness.kind, "where": list(witness.where),
-                                "error_units": _finite(witness.error_units), "budget_units": witness.budget_units}
+        data = _replay(draw) | {
+            "output": witness.output,
+            "kind": witness.kind,
+            "where": list(witness.where),
+            "error_units": _finite(witness.error_units),
+            "budget_units": witness.budget_units,
+        }
         message = f"wrong on family {draw.family!r} at {_axes(draw)}: {witness.describe()}"
         self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE, data))
         return False
@@ -222,7 +229,8 @@ def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> S
 
 def _replay(draw: Draw) -> dict[str, object]:
     """What repeats a draw."""
-    return {"family": draw.family, "axes": dict(draw.layout.axes), "seed": str(draw.seed), "run_seed": str(draw.run_seed)}
+    seeds = {"seed": str(draw.seed), "run_seed": str(draw.run_seed)}
+    return {"family": draw.family, "axes": dict(draw.layout.axes), **seeds}
 
 
 def _axes(draw: Draw) -> str:

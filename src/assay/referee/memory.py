@@ -45,12 +45,11 @@ class Block:
         self.bytes: Bytes = np.frombuffer(self._map, dtype=np.uint8)
 
     def close(self) -> None:
-        """Unmap and close; safe to call twice."""
+        """Close; the mapping goes with its last view. Safe to call twice."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-            del self.bytes
-            self._map.close()
+            del self.bytes, self._map
 
 
 class Poison:

@@ -6,6 +6,7 @@ task's type. It decides nothing; comparison and tolerance are the referee's.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import mmap
@@ -49,7 +50,7 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
                 answer = program.describe(request["axes"], request["seed"])
             else:
                 answer = program.draw(blocks, request)
-        except BaseException as error:  # a task may raise anything; the referee turns it into a clear verdict
+        except BaseException as error:  # noqa: BLE001 - a task may raise anything; the referee turns it into a clear verdict
             answer = {"error": f"{type(error).__name__}: {error}"[:1500], "where": _task_frames(error)}
         channel.send(json.dumps(answer).encode()[:_PACKET_BYTES])
 
@@ -122,26 +123,44 @@ class _Program:
         with torch.no_grad():
             outputs = flatten(torch, self.model(*arguments))
         draws_random = not torch.equal(state, torch.get_rng_state())
-        mutated = [i for i, (a, b) in enumerate(zip(arguments, before, strict=True))
-                   if isinstance(a, torch.Tensor) and not _same_bits(torch, a, b)]  # fmt: skip
+        pairs = enumerate(zip(arguments, before, strict=True))
+        mutated = [i for i, (a, b) in pairs if isinstance(a, torch.Tensor) and not _same_bits(torch, a, b)]
         bad = [type(o).__name__ for o in outputs if not isinstance(o, torch.Tensor)]
         if bad or not outputs:
             raise TypeError(f"forward must return tensors; it returned {', '.join(bad) or 'nothing'}")
         flops = self.declared.get("flops")
         names = self._argument_names(len(arguments))
-        self.described[json.dumps(axes, sort_keys=True)] = [spec_of("", a) for a in arguments
-                                                            if isinstance(a, torch.Tensor)]  # fmt: skip
+        tensors = pairs_of_tensors(torch, names, arguments)
+        self.described[json.dumps(axes, sort_keys=True)] = [spec_of("", tensor) for _, tensor in tensors]
         return {
             "arguments": ["tensor" if isinstance(a, torch.Tensor) else "scalar" for a in arguments],
-            "inputs": [spec_of(n, a).to_json() for n, a in zip(names, arguments, strict=True)
-                       if isinstance(a, torch.Tensor)],  # fmt: skip
+            "inputs": [spec_of(n, a).to_json() for n, a in pairs_of_tensors(torch, names, arguments)],
             "scalars": [a for a in arguments if not isinstance(a, torch.Tensor)],
             "outputs": [spec_of(f"output{i}", o).to_json() for i, o in enumerate(outputs)],
             "draws_random": draws_random,
             "mutates": [names[i] for i in mutated],
             "flops": float(flops(**axes)) if callable(flops) else flops,
             "float64": self._exact_works(arguments),
+            "necessary_read_bytes": self._necessary_read_bytes(arguments),
         }
+
+    def _necessary_read_bytes(self, arguments: list[Any]) -> int:
+        """Bytes of input elements with a gradient: the output depends on them, so no algorithm can leave them unread.
+
+        A lower bound: what ReLU zeroes or a maximum passes over must be read too. 0 where there is no gradient.
+        """
+        torch = self.torch
+        leaves = [a.clone().requires_grad_() if isinstance(a, torch.Tensor) and a.is_floating_point() else a
+                  for a in arguments]  # fmt: skip
+        wanted = [a for a in leaves if isinstance(a, torch.Tensor) and a.requires_grad]
+        try:
+            with torch.enable_grad():
+                outputs = [o for o in flatten(torch, self.model(*leaves)) if o.requires_grad]
+                total = sum((o * torch.randn_like(o)).sum() for o in outputs)
+            gradients = torch.autograd.grad(total, wanted, allow_unused=True) if outputs and wanted else []
+        except (RuntimeError, NotImplementedError):
+            return 0
+        return sum(int(g.count_nonzero()) * g.element_size() for g in gradients if g is not None)
 
     def _exact_works(self, arguments: list[Any]) -> str:
         """Why there is no float64 oracle, or an empty string where there is one."""
@@ -210,7 +229,25 @@ class _Program:
             _store(torch, [o.contiguous() for o in outputs], blocks["reference"])
         if "nearby" in request["want"]:
             self._store_expected([_nudged(torch, a) for a in arguments], run_seed, blocks["nearby"])
+        if "half" in request["want"] and (half := self._half(arguments, run_seed)) is not None:
+            answer["half"] = [spec_of("", o).to_json() for o in half]
+            _store(torch, half, blocks["half"])
         return answer
+
+    def _half(self, arguments: list[Any], run_seed: int) -> list[Any] | None:
+        """The reference run in bfloat16, widened again; None where it does not run in that type."""
+        torch = self.torch
+        try:
+            model = copy.deepcopy(self.model).to(torch.bfloat16) if weights_of(self.model) else self.model
+            low = [a.bfloat16() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in arguments]
+            if run_seed:
+                torch.manual_seed(run_seed)
+            with torch.no_grad():
+                outputs = flatten(torch, model(*low))
+        except (RuntimeError, TypeError, NotImplementedError):
+            return None
+        wanted = self._reference(arguments, run_seed)
+        return [o.to(w.dtype).contiguous() for o, w in zip(outputs, wanted, strict=True)]
 
     def _reference(self, arguments: list[Any], run_seed: int) -> list[Any]:
         if run_seed:
@@ -219,10 +256,13 @@ class _Program:
             return flatten(self.torch, self.model(*arguments))
 
     def _store_expected(self, arguments: list[Any], run_seed: int, block: mmap.mmap) -> list[dict[str, Any]]:
-        """Store float64 (or exact integer) outputs, in logical order; where there is no float64 oracle, the reference's."""
+        """Store float64 (or integer) outputs in logical order; the reference's where there is no float64 oracle."""
         if run_seed:
             self.torch.manual_seed(run_seed)
-        outputs = flatten(self.torch, self._run_exact(arguments)) if self.exact else self._reference(arguments, run_seed)
+        if self.exact is None:
+            outputs = self._reference(arguments, run_seed)
+        else:
+            outputs = flatten(self.torch, self._run_exact(arguments))
         wide = [(o.double() if o.is_floating_point() else o).contiguous() for o in outputs]
         _store(self.torch, wide, block)
         return [spec_of("", o).to_json() for o in wide]
@@ -238,6 +278,11 @@ class _Program:
         if self.exact is not None:
             self._copy_weights(self.exact)
         _store(torch, [t.data for t in self.state().values()], block)
+
+
+def pairs_of_tensors(torch: Any, names: list[str], arguments: list[Any]) -> list[tuple[str, Any]]:
+    """The arguments that are tensors, with their names."""
+    return [(n, a) for n, a in zip(names, arguments, strict=True) if isinstance(a, torch.Tensor)]
 
 
 def weights_of(model: Any) -> bool:
@@ -297,5 +342,5 @@ def _same_bits(torch: Any, a: Any, b: Any) -> bool:
 
 def _task_frames(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f"{f.filename.removeprefix('/tmp/source/')}:{f.lineno}" for f in frames if "/tmp/source/" in f.filename]
+    own = [f"{f.filename.removeprefix('/scratch/source/')}:{f.lineno}" for f in frames if "/scratch/source/" in f.filename]
     return own[-1] if own else ""

@@ -19,7 +19,7 @@ from assay.errors import InternalError, TaskError
 from assay.referee.layout import Layout
 from assay.referee.memory import Block, Bytes
 from assay.referee.secret import Secret
-from assay.sandbox.spawn import Child, Zygote
+from assay.sandbox.spawn import Child, Zygote, printable
 
 _ANSWER_SECONDS = 120.0
 _PACKET_BYTES = 256 << 10
@@ -45,11 +45,11 @@ class Declaration:
     @property
     def frozen(self) -> bool:
         """Whether a candidate may fold or prepack weights."""
-        return self.declared.get("weights", "live") == "frozen"
+        return bool(self.declared.get("weights", "live") == "frozen")
 
     @property
     def mode(self) -> str:
-        """"eval" or "train"."""
+        """ "eval" or "train"."""
         return str(self.declared.get("mode", "eval"))
 
 
@@ -68,6 +68,7 @@ class Draw:
     expected: tuple[Array, ...]
     reference: tuple[Array, ...] = ()
     nearby: tuple[Array, ...] = ()
+    half: tuple[Array, ...] = ()
 
 
 class Oracle:
@@ -120,6 +121,7 @@ class Oracle:
             "expected": wide,
             "reference": wide,
             "nearby": wide,
+            "half": wide,
         }
         self._blocks = {n: Block(size, read_only_elsewhere=False, name=f"assay-{n}") for n, size in sizes.items()}
         blocks = self._blocks
@@ -146,7 +148,7 @@ class Oracle:
             layout: from `describe`.
             family: see `assay.referee.families`.
             weights: "keep", "parameters" or "all": which weights to draw anew.
-            want: any of "expected", "reference", "nearby".
+            want: any of "expected", "reference", "nearby" (inputs moved by rounding), "half" (run in bfloat16).
             seeds: (inputs, run, weights) of an earlier draw, to repeat it.
         """
         seed, run_seed, weights_seed = seeds or (self._secret.seed(), self._secret.seed(), self._secret.seed())
@@ -157,10 +159,12 @@ class Oracle:
             "want": list(want),
         }  # fmt: skip
         answer = self._ask(request)
-        views = {name: self._views(name, answer.get(name, ())) for name in ("expected", "reference")}
+        views = {name: self._views(name, answer.get(name, ())) for name in ("expected", "reference", "half")}
         nearby = self._views("nearby", answer["expected"]) if "nearby" in want else ()
         inputs = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
-        return Draw(layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby)
+        return Draw(
+            layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby, views["half"]
+        )
 
     def _views(self, block: str, specs: Iterable[Mapping[str, Any]]) -> tuple[Array, ...]:
         placement = Placement.pack(TensorSpec.from_json(spec) for spec in specs)
@@ -196,7 +200,7 @@ class Oracle:
 
     def _death(self) -> TaskError:
         self._child.kill()
-        text = self._child.log.decode(errors="replace").strip()[-500:]
+        text = printable(self._child.log).strip()[-500:]
         return TaskError(
             "the reference ended its process",
             value=text or f"status {self._child.exit_status}",

@@ -19,11 +19,13 @@ from assay.referee.layout import Layout
 from assay.referee.memory import GUARD_BYTES, Block, Bytes, Poison, read_process
 from assay.referee.oracle_client import Array, view
 from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Reply, Status, pack_call, unpack_reply
-from assay.sandbox.spawn import Child, Zygote
+from assay.sandbox.spawn import Child, Zygote, printable
 
 _INPUTS_NAME, _WEIGHTS_NAME = "assay-sealed-inputs", "assay-sealed-weights"
 _IDLE_CPU_LIMIT_NS = 200_000
-"""CPU charged to a stopped worker beyond this is no rounding: the accounting's own error is under a tick's remainder."""
+"""CPU time charged to a stopped worker beyond this is no rounding; honest ones show exactly 0 here."""
+
+_CACHE_LIMIT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,13 @@ class Program:
     payload: Mapping[str, Any]
     load_timeout_s: float = 60.0
     may_create_processes: bool = False
+    cache: bytes = b""
+    """What torch.compile left behind when this program was warmed up; opaque, and only ever given to its own worker."""
 
     @property
     def native(self) -> bool:
         """Whether it writes into the referee's output blocks."""
-        return self.payload["language"] == "cpp"
+        return bool(self.payload["language"] == "cpp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,16 @@ class Party:
         self._outputs = [Block(room, read_only_elsewhere=False, name="assay-outputs") for _ in range(2)]
         raw = json.dumps(dict(program.payload)).encode()
         payload = os.memfd_create("assay-payload", os.MFD_CLOEXEC)
+        self._cache_fd = os.memfd_create("assay-cache", os.MFD_CLOEXEC)
         blocks = [shared.inputs, shared.weights, *self._outputs]
         try:
-            os.write(payload, raw)
+            write_all(payload, raw)
+            write_all(self._cache_fd, program.cache)
             sizes = [block.size_bytes for block in blocks[:3]]
             self.child: Child = zygote.spawn(
                 "assay.referee.worker:main",
-                {"payload_bytes": len(raw), "block_bytes": sizes},
-                [payload, *(block.fd for block in blocks)],
+                {"payload_bytes": len(raw), "block_bytes": sizes, "cache_bytes": len(program.cache)},
+                [payload, blocks[0].fd, blocks[1].fd, self._cache_fd, *(block.fd for block in blocks[2:])],
                 memory_bytes=memory_bytes,
                 may_create_processes=program.may_create_processes,
             )
@@ -145,6 +151,13 @@ class Party:
         if outputs is not None and self._program.native:
             self._check_guards(layout, block, phase)
         return call, None if self.problem else outputs
+
+    def save_cache(self, timeout_s: float = 60.0) -> bytes:
+        """What torch.compile has cached in the worker's private folder, as opaque bytes; empty where that failed."""
+        call = self.meter.call(b'{"save_cache": true}', timeout_s)
+        if not self._fit_after(call):
+            return b""
+        return os.pread(self._cache_fd, min(os.fstat(self._cache_fd).st_size, _CACHE_LIMIT_BYTES), 0)
 
     def _fit_after(self, call: Call) -> bool:
         if call.outcome is Outcome.DIED:
@@ -219,7 +232,7 @@ class Party:
             return
         codes = {Status.REFUSED: "refused", Status.BAD_OUTPUT: "output-layout", Status.BAD_WEIGHTS: "weights-mismatch"}
         known = Status(reply.status) if reply.status in Status._value2member_map_ else Status.RAISED
-        self._fail(codes.get(known, f"{stage}-error"), reply.text or f"status {reply.status}")
+        self._fail(codes.get(known, f"{stage}-error"), printable(reply.text.encode()) or f"status {reply.status}")
 
     def _died(self, when: str) -> None:
         self.child.kill()
@@ -230,7 +243,7 @@ class Party:
             how = f"was ended {when} by signal {signal_number}{hint}"
         else:
             how = f"exited {when} with status {os.waitstatus_to_exitcode(status)}"
-        self._fail("crashed", how, log=self.child.log.decode(errors="replace")[-800:])
+        self._fail("crashed", how, log=printable(self.child.log)[-800:])
 
     def _fail(self, code: str, message: str, **data: Any) -> None:
         self.problem = Finding(code, Weight.FATAL, message, Fault.CANDIDATE, data)
@@ -240,8 +253,16 @@ class Party:
         if hasattr(self, "meter"):
             self.meter.close()
         self.child.kill()
+        os.close(self._cache_fd)
         for block in self._outputs:
             block.close()
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte; one write(2) takes at most 2 GiB."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _mismatch(record: OutputRecord, spec: TensorSpec) -> str:

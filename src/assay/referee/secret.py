@@ -18,6 +18,11 @@ class Secret:
         self.key = key if key is not None else os.urandom(32)
         self._counter = 0
 
+    def renew(self) -> None:
+        """A new key, for the next run: the old one may be published."""
+        self.key = os.urandom(32)
+        self._counter = 0
+
     @property
     def commitment(self) -> str:
         """sha256 of the key: shown before, checked after."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from assay.core.dtypes import DType
 from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
+from assay.referee.compile_cache import pack_cache, unpack_cache
 from assay.referee.loading import LoadError, bind_weights, load_python
 from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
 
@@ -53,7 +54,9 @@ class _Call(ctypes.Structure):
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
     """Serve layouts and calls until the referee closes the channel."""
-    payload_fd, inputs_fd, weights_fd, *output_fds = fds
+    payload_fd, inputs_fd, weights_fd, cache_fd, *output_fds = fds
+    if args["cache_bytes"]:
+        unpack_cache(cache_fd, args["cache_bytes"])
     payload = json.loads(_read_all(payload_fd, args["payload_bytes"]))
     blocks = _Blocks(inputs_fd, weights_fd, output_fds, args["block_bytes"])
     warnings.simplefilter("ignore")
@@ -63,26 +66,30 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
     except LoadError as error:
         channel.send(pack_reply(error.status, 0, text=str(error)))
         return
-    except BaseException as error:  # a candidate's constructor may raise anything, SystemExit too
+    except BaseException as error:  # noqa: BLE001 - a candidate's constructor may raise anything, SystemExit too
         channel.send(pack_reply(Status.RAISED, 0, text=_describe(error)))
         return
     gc.collect()
     gc.disable()  # on both sides: a collection inside a timed call is noise
     channel.send(pack_reply(Status.OK, 0))
-    _serve(channel, side)
+    _serve(channel, side, cache_fd)
 
 
-def _serve(channel: socket.socket, side: _Native | _Python) -> None:
+def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> None:
     while packet := channel.recv(PACKET_BYTES):
         call = unpack_call(packet)
         if call is None:
-            side.lay_out(json.loads(packet))
+            request = json.loads(packet)
+            if "save_cache" in request:
+                pack_cache(cache_fd)
+            else:
+                side.lay_out(request)
             channel.send(pack_reply(Status.OK, 0))
             continue
         sequence, buffer, seed = call
         try:
             status, outputs, text = side.run(buffer, seed)
-        except BaseException as error:  # whatever a candidate raises, SystemExit and KeyboardInterrupt too
+        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises, SystemExit and KeyboardInterrupt too
             status, outputs, text = Status.RAISED, (), _describe(error)
         channel.send(pack_reply(status, sequence, outputs, text))
 
@@ -101,7 +108,7 @@ class _Native:
     """A shared object with the C entry point."""
 
     def __init__(self, payload: dict[str, Any], blocks: _Blocks) -> None:
-        path = "/tmp/candidate.so"
+        path = "/scratch/candidate.so"
         with open(path, "wb") as file:
             file.write(bytes.fromhex(payload["artifact"]))
         try:
@@ -207,9 +214,7 @@ def _not_plain(torch: Any, output: Any) -> str:
 
 def _record(output: Any) -> OutputRecord:
     dtype = DType(str(output.dtype).removeprefix("torch."))
-    return OutputRecord(
-        Place.OWN_MEMORY, dtype.code, tuple(output.shape), tuple(output.stride()), output.data_ptr()
-    )
+    return OutputRecord(Place.OWN_MEMORY, dtype.code, tuple(output.shape), tuple(output.stride()), output.data_ptr())
 
 
 def _variant(torch: Any, target: Any, variant: str) -> Any:
@@ -272,5 +277,3 @@ def _read_all(fd: int, size: int) -> bytes:
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
-
-

@@ -29,7 +29,7 @@ from assay.sandbox.syscalls import (
 CHILD_NAMESPACES = {"pid": CLONE_NEWPID, "mount": CLONE_NEWNS, "net": CLONE_NEWNET, "ipc": CLONE_NEWIPC,
                     "uts": CLONE_NEWUTS}  # fmt: skip
 
-ALL_LAYERS = (*(f"namespace:{name}" for name in CHILD_NAMESPACES), "minimal-root", "private-tmp", "private-proc",
+ALL_LAYERS = (*(f"namespace:{name}" for name in CHILD_NAMESPACES), "minimal-root", "private-scratch", "private-proc",
               "distinct-uid", "no-capabilities", "no-new-privileges", "landlock", "dies-with-referee",
               "limits", "seccomp")  # fmt: skip
 """Every layer, in the order in which it is put on."""
@@ -68,15 +68,15 @@ def confine(policy: Policy, layers: list[str], base_address_space_bytes: int) ->
             held.append(name)
 
     if "namespace:mount" in held:
-        attempt("private-tmp", lambda: filesystem.mount_private_tmp(policy.tmp_bytes))
+        attempt("private-scratch", lambda: filesystem.mount_scratch(policy.tmp_bytes))
         attempt("private-proc", filesystem.mount_private_proc)
-    attempt("distinct-uid", lambda: root and not mapped_root and _become(policy.uid))
+    attempt("distinct-uid", lambda: _become(policy.uid) if root and not mapped_root else False)
     attempt("no-capabilities", drop_capabilities)
     attempt("no-new-privileges", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
     attempt("landlock", _landlock)
     attempt("dies-with-referee", lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     attempt("limits", lambda: _limits(policy, base_address_space_bytes, own_uid="distinct-uid" in held))
-    attempt("seccomp", lambda: seccomp.supported() and _seccomp(policy))
+    attempt("seccomp", lambda: _seccomp(policy) if seccomp.supported() else False)
     return held
 
 
@@ -98,7 +98,7 @@ def _become(uid: int) -> None:
 def _landlock() -> bool:
     if landlock.abi_version() == 0:
         return False
-    landlock.restrict(readable=["/"], writable=["/tmp", "/dev/null", "/dev/full", "/dev/zero"])
+    landlock.restrict(readable=["/"], writable=[filesystem.SCRATCH, "/dev/null", "/dev/full", "/dev/zero"])
     return True
 
 

@@ -1,4 +1,4 @@
-"""The minimal root that confined children see: system libraries and the interpreter, read-only, and a /tmp."""
+"""The minimal root that confined children see: system libraries and the interpreter, read-only, and a place to write."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from assay.sandbox.syscalls import (
     pivot_root,
 )
 
+SCRATCH = "/scratch"
+"""Where a confined child may write; /tmp leads there too."""
+
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _IDENTITY_FILES = {
-    "/etc/passwd": "root:x:0:0::/tmp:/usr/sbin/nologin\nworker:x:65534:65534::/tmp:/usr/sbin/nologin\n",
+    "/etc/passwd": "root:x:0:0::/scratch:/usr/sbin/nologin\nworker:x:65534:65534::/scratch:/usr/sbin/nologin\n",
     "/etc/group": "root:x:0:\nworker:x:65534:\n",
 }
 # statvfs names the flags differently from mount(2); a user namespace must keep those that the host has set.
@@ -48,8 +51,10 @@ def enter_minimal_root(visible: Iterable[str]) -> None:
         _show(root, path, handle)
     for path, text in _IDENTITY_FILES.items():
         _write(root + path, text)
-    for name in ("tmp", "old"):
-        os.makedirs(f"{root}/{name}", exist_ok=True)
+    for name in (SCRATCH, "/old"):
+        os.makedirs(root + name, exist_ok=True)
+    if not os.path.exists(f"{root}/tmp"):  # else something visible lies below it, which a private /tmp would hide
+        os.symlink(SCRATCH, f"{root}/tmp")
     pivot_root(root, f"{root}/old")
     os.chdir("/")
     detach("/old")
@@ -57,10 +62,10 @@ def enter_minimal_root(visible: Iterable[str]) -> None:
     mount("none", "/", flags=MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
-def mount_private_tmp(tmp_bytes: int) -> None:
-    """A /tmp of this child's own, bounded and gone with it."""
+def mount_scratch(tmp_bytes: int) -> None:
+    """A folder of this child's own to write in, bounded and gone with it."""
     options = f"size={tmp_bytes},nr_inodes=65536,mode=1777"
-    mount("assay-tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options)
+    mount("assay-scratch", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options)
 
 
 def mount_private_proc() -> bool:

@@ -20,7 +20,7 @@ class Policy:
     memory_bytes: int = 4 << 30
     """Address space beyond what the zygote already had."""
     tmp_bytes: int = 256 << 20
-    """Size of the private /tmp, which is memory too."""
+    """Size of the private scratch folder, which is memory too."""
     cpu_seconds: int = 600
     """A last resort behind the referee's own deadlines."""
     max_threads: int = 256

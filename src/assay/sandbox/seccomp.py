@@ -38,16 +38,18 @@ _ALWAYS_DENIED = {
     "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "mknod": 133, "mknodat": 259,
     "sched_setscheduler": 144, "sched_setattr": 314, "ioprio_set": 251, "setpriority": 141,
     "setsid": 112, "setpgid": 109,
+    "fallocate": 285,  # punching holes would zero an output without moving a byte, below the physical floor
 }  # fmt: skip
 _NO_NEW_PROCESSES = {"fork": 57, "vfork": 58, "execve": 59, "execveat": 322}
-_CLONE, _CLONE3, _PRCTL = 56, 435, 157
+_CLONE, _CLONE3, _PRCTL, _MADVISE = 56, 435, 157, 28
+_MADV_REMOVE = 9  # the same hole, by another door
 _CLONE_THREAD, _CLONE_ANY_NAMESPACE = 0x00010000, 0x7E020080
 
 _AUDIT_ARCH_X86_64 = 0xC000003E
 _X32_BIT = 0x40000000
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_ARCH_OFFSET, _NUMBER_OFFSET, _ARG0_OFFSET = 4, 0, 16
+_ARCH_OFFSET, _NUMBER_OFFSET, _ARG0_OFFSET, _ARG2_OFFSET = 4, 0, 16, 32
 
 
 def supported() -> bool:
@@ -76,8 +78,9 @@ def _program(may_create_processes: bool) -> bytes:
         out += [_op(_JUMP_EQUAL, number, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
     # clone3 passes its flags in memory, which a filter cannot read; ENOSYS makes glibc fall back to clone.
     out += [_op(_JUMP_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
-    out += _on_argument(_PRCTL, [(_JUMP_EQUAL, PR_SET_PDEATHSIG), (_JUMP_EQUAL, PR_SET_DUMPABLE)])
-    out += _on_argument(_CLONE, [(_JUMP_SET, _CLONE_ANY_NAMESPACE)])
+    out += _on_argument(_PRCTL, _ARG0_OFFSET, [(_JUMP_EQUAL, PR_SET_PDEATHSIG), (_JUMP_EQUAL, PR_SET_DUMPABLE)])
+    out += _on_argument(_MADVISE, _ARG2_OFFSET, [(_JUMP_EQUAL, _MADV_REMOVE)])
+    out += _on_argument(_CLONE, _ARG0_OFFSET, [(_JUMP_SET, _CLONE_ANY_NAMESPACE)])
     if not may_create_processes:
         out += [_op(_JUMP_EQUAL, _CLONE, 0, 4), _op(_LOAD_WORD, _ARG0_OFFSET)]
         out += [_op(_JUMP_SET, _CLONE_THREAD, 1, 0), _op(_RETURN, _ERRNO | errno.EPERM), _op(_RETURN, _ALLOW)]
@@ -85,9 +88,9 @@ def _program(may_create_processes: bool) -> bytes:
     return b"".join(out)
 
 
-def _on_argument(number: int, tests: list[tuple[int, int]]) -> list[bytes]:
-    """Deny syscall `number` where its first argument passes any of the tests."""
-    body = [_op(_LOAD_WORD, _ARG0_OFFSET)]
+def _on_argument(number: int, offset: int, tests: list[tuple[int, int]]) -> list[bytes]:
+    """Deny syscall `number` where the argument at `offset` passes any of the tests."""
+    body = [_op(_LOAD_WORD, offset)]
     for test, value in tests:
         body += [_op(test, value, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
     body.append(_op(_LOAD_WORD, _NUMBER_OFFSET))

@@ -23,6 +23,7 @@ from assay.sandbox.policy import FIRST_UID, LAST_UID, Policy
 from assay.sandbox.syscalls import PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER, prctl
 
 _LOG_KEEP_BYTES = 16 << 10
+_LOG_READS = 16
 _START_SECONDS = 120.0
 """Importing torch takes 1.7 s here and 20 s on a cold disk."""
 
@@ -74,17 +75,23 @@ class Child:
         return self.exit_status is not None
 
     def drain_log(self) -> None:
-        """Take what the child has printed; only the first part is kept."""
+        """Take some of what the child has printed; only the first part is kept.
+
+        Bounded: a child that prints faster than this reads must not hold the referee here.
+        """
         with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.log_fd, 65536):
+            for _ in range(_LOG_READS):
+                chunk = os.read(self.log_fd, 65536)
+                if not chunk:
+                    return
                 room = _LOG_KEEP_BYTES - len(self.log)
                 self.log += chunk[: max(room, 0)]
                 self.log_dropped_bytes += max(len(chunk) - max(room, 0), 0)
 
     def log_text(self) -> str:
-        """The kept part of the log, undecodable bytes replaced."""
+        """The kept part of the log as printable text."""
         self.drain_log()
-        return self.log.decode(errors="replace")
+        return printable(self.log)
 
     def kill(self) -> None:
         """End the child and, with its process namespace, everything that it started. Safe to call twice."""
@@ -97,6 +104,12 @@ class Child:
             self.drain_log()
             os.close(self.log_fd)
             self.log_fd = -1
+
+
+def printable(raw: bytes | bytearray) -> str:
+    """Hostile bytes as text that cannot steer a terminal: what is not printable becomes a replacement character."""
+    text = raw.decode(errors="replace")
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class Zygote:
@@ -166,7 +179,7 @@ class Zygote:
         hello = ours.recv(4096)
         if not hello:
             child.kill()
-            raise InternalError("a confined child ended before its first word", value=child.log.decode(errors="replace"))
+            raise InternalError("a confined child ended at once", value=child.log_text())
         child.layers = tuple(json.loads(hello)["layers"])
         return child
 
@@ -203,10 +216,12 @@ _BOOT = (
 def _environment(threads: int) -> dict[str, str]:
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
+        "HOME": "/scratch",
+        "TMPDIR": "/scratch",
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": str(threads),
+        "TORCHINDUCTOR_CACHE_DIR": "/scratch/inductor",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no pool of compiler processes
         **_HEAP_REUSE,
     }
 

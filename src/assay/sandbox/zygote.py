@@ -130,7 +130,7 @@ def _child(request: dict[str, Any], fds: list[int], layers: list[str], go: int) 
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException as error:  # the edge of this process: whatever happens must not reach the zygote's loop
+    except BaseException as error:  # noqa: BLE001 - the edge of this process: whatever happens must not reach the zygote's loop
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     finally:
         os._exit(code)

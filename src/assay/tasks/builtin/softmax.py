@@ -6,7 +6,7 @@ from torch import nn
 TASK = {
     "family": "softmax",
     "axes": {"rows": 1024, "cols": 2048},
-    "limits": {"rows": {"max": 2048}, "cols": {"max": 4096}},
+    "limits": {"rows": {"max": 1536}, "cols": {"max": 3072}},
 }
 
 

@@ -1,0 +1,58 @@
+"""`assay`: the verbs, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+
+import typer
+from rich.console import Console
+
+from assay.cli import audit, doctor, judge, tasks, verify
+from assay.cli.exits import BY_FAULT, Exit
+from assay.errors import AssayError
+
+app = typer.Typer(
+    name="assay",
+    help="Makes AI models cheaper to run and to train, and proves it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("judge", help=judge.HELP)(judge.judge)
+app.command("audit", help=audit.HELP)(audit.audit)
+app.command("verify", help=verify.HELP)(verify.verify)
+app.command("tasks", help=tasks.HELP)(tasks.tasks)
+app.command("doctor", help=doctor.HELP)(doctor.doctor)
+
+
+def main() -> None:
+    """Run a verb and exit with its code."""
+    try:
+        app(standalone_mode=True)
+    except AssayError as error:
+        _report(error)
+        sys.exit(BY_FAULT[error.fault])
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; nothing was left running")
+        sys.exit(Exit.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the edge of the program: what no one expected is a defect of ours
+        traceback.print_exc()
+        Console(stderr=True).print(f"\nThis is a defect of Assay, not of your task or candidate: {error}", markup=False)
+        sys.exit(Exit.OWN_FAULT)
+
+
+def _report(error: AssayError) -> None:
+    if "--json" in sys.argv:
+        fields = {"what": error.what, "value": error.value, "rule": error.rule, "next": error.next_step}
+        print(json.dumps({"error": fields | {"fault": error.fault.value}}))
+        return
+    console = Console(stderr=True)
+    console.print(f"error ({error.fault.value}): ", style="bold red", end="", markup=False)
+    console.print(str(error), markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

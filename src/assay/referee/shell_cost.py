@@ -1,0 +1,34 @@
+"""What the shell itself costs per call: a kernel that does nothing, in the same worker, called the same way."""
+
+from __future__ import annotations
+
+from assay.core.sources import Candidate, Language, SourceFile
+from assay.referee.bench import Bench
+from assay.referee.pairing import Overhead
+from assay.referee.party import Program
+
+_CALLS, _WARM_UP = 60, 5
+
+NULL_KERNEL = Candidate(
+    "null", Language.CPP,
+    (SourceFile("null.cpp", 'extern "C" int assay_kernel(const assay_call*) { return 0; }\n'),), "assay_kernel",
+)  # fmt: skip
+"""Returns at once; its outputs stay poisoned and are not looked at."""
+
+
+def measure_overhead(bench: Bench, null_artifact: bytes) -> tuple[Overhead, float]:
+    """The null kernel's wall times, and the milliseconds from asking for a fresh worker to its first readiness."""
+    program: Program = bench.candidate_program(NULL_KERNEL, null_artifact)
+    party, spawn_ms = bench.timed_party(program)
+    try:
+        party.lay_out(bench.timed)
+        times = []
+        for index in range(_WARM_UP + _CALLS):
+            call, _ = party.call(0, 10.0)
+            if party.problem is not None:
+                raise RuntimeError(f"the null kernel failed: {party.problem.message}")
+            if index >= _WARM_UP:
+                times.append(call.wall_ns)
+    finally:
+        party.close()
+    return Overhead.from_null_calls(times), spawn_ms

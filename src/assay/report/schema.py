@@ -1,0 +1,214 @@
+"""The certificate's JSON layout: its version, its history, and a check that a file has that layout.
+
+Version history:
+  1  the first: 29 parts, see `LAYOUT`; `identity` is over everything but itself and `signature`.
+
+A certificate comes from anybody, so that nothing below is taken on trust: numbers are finite, keys occur once, depth
+and size are bounded. What the parts claim is not checked here; `assay verify` runs them again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from assay.core.verdicts import Verdict, Weight
+from assay.errors import InputError
+
+SCHEMA, VERSION = "assay-certificate", 1
+
+MAX_BYTES = 64 << 20
+"""Sources may have 4 MiB a side, and 30 rounds of 60 turns make 0.2 MB of samples: this is a generous bound."""
+
+MAX_INT = 2**64
+"""Larger integers are written as text: few readers of JSON keep them."""
+
+_MAX_DEPTH = 64
+
+NUMBER = (int, float)
+TEXT, FLAG, COUNT = (str,), (bool,), (int,)
+ANY: tuple[type, ...] = (str, bool, int, float, list, dict, type(None))
+
+
+class Optional:
+    """A part that may be null; then `missing` of the certificate names the reason."""
+
+    def __init__(self, layout: Any) -> None:
+        self.layout = layout
+
+
+class MapOf:
+    """An object with any keys and values of one layout."""
+
+    def __init__(self, layout: Any) -> None:
+        self.layout = layout
+
+
+_FILES = [{"path": TEXT, "text": TEXT}]
+_INTERVAL = {"ratio": NUMBER, "lower": NUMBER, "upper": NUMBER, "confidence": NUMBER, "rounds": COUNT}
+_DROPS = {name: COUNT for name in ("turns", "kept", "first_only", "second_only", "both", "below_overhead")}
+_POINT = {
+    "bytes_per_s": NUMBER, "flops_per_s": NUMBER, "level": TEXT, "memory_fraction": NUMBER,
+    "compute_fraction": Optional(NUMBER), "intensity": Optional(NUMBER), "ridge": Optional(NUMBER),
+}  # fmt: skip
+_SAMPLES = {
+    "round": [COUNT], "turn": [COUNT], "side": [COUNT], "wall_ns": [COUNT], "cpu_ns": [COUNT], "preempted_ns": [COUNT],
+    "warm_up": [COUNT],
+}  # fmt: skip
+_CLAIM = {
+    "outcome": TEXT, "reason": Optional(TEXT), "message": TEXT, "resolution": Optional(NUMBER),
+    "p_value": Optional(NUMBER), "total_ratio": Optional(NUMBER), "speedup": Optional(_INTERVAL), "same": Optional(_INTERVAL),
+    "drops": Optional(_DROPS), "same_drops": Optional(_DROPS),
+}  # fmt: skip
+_TIMING = {
+    "rounds": COUNT, "turns": COUNT, "spawn_ms": Optional(NUMBER),
+    "overhead": {"median_ns": NUMBER, "spread_ns": NUMBER, "error_ns": NUMBER, "samples": COUNT},
+    "floor": Optional({"min_ns": NUMBER, "bound": TEXT, "explanation": TEXT, "inputs": MapOf(ANY)}),
+    "roofline": MapOf(_POINT), "samples": _SAMPLES,
+}  # fmt: skip
+LAYOUT: dict[str, Any] = {
+    "schema": TEXT, "version": COUNT, "created": TEXT, "identity": TEXT, "verdict": TEXT, "right": Optional(FLAG),
+    "speedup": Optional(_INTERVAL), "claim": Optional(_CLAIM), "seconds": NUMBER,
+    "task": {"name": TEXT, "format": TEXT, "files": _FILES, "entry": TEXT, "identity": TEXT, "profile": TEXT,
+             "overrides": MapOf(ANY), "notes": [TEXT]},
+    "candidate": {"name": TEXT, "language": TEXT, "files": _FILES, "entry": TEXT, "identity": TEXT, "flags": [TEXT],
+                  "parent": Optional(TEXT), "proposer": Optional(TEXT)},
+    "artifact": Optional({"identity": TEXT, "build_cpu_seconds": Optional(NUMBER)}),
+    "config": {"depth": TEXT, "budget_s": NUMBER, "threads": COUNT, "memory_bytes": COUNT, "baseline": TEXT,
+               "call_timeout_s": NUMBER},
+    "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": MapOf(ANY), "environment": MapOf(Optional(TEXT)),
+    "audit": Optional({"trivial": [{"answer": TEXT, "passes_on": [TEXT], "fails_on": [TEXT]}]}),
+    "baseline": Optional({
+        "variant": TEXT, "from_cache": FLAG,
+        "considered": [{"variant": TEXT, "median_ns": Optional(NUMBER), "problem": TEXT}],
+    }),
+    "correctness": Optional({
+        "verified_calls": COUNT, "families": [TEXT], "dropped_families": MapOf(TEXT), "shapes": [MapOf(COUNT)],
+        "budgets": MapOf(NUMBER), "oracle": TEXT, "notes": [TEXT],
+    }),
+    "timing": Optional(_TIMING),
+    "isolation": Optional({"tier": TEXT, "held": [TEXT], "missing": [TEXT]}),
+    "findings": [{"code": TEXT, "weight": TEXT, "message": TEXT, "fault": Optional(TEXT), "data": MapOf(ANY)}],
+    "secret": {"key": TEXT, "commitment": TEXT}, "covered": [TEXT], "not_covered": [TEXT],
+    "replay": {"command": TEXT, "note": TEXT}, "missing": MapOf(TEXT),
+}  # fmt: skip
+"""Every part. A tuple lists the types of a value, a list of one is an array, a dict an object with these keys."""
+
+
+def parse(content: bytes, source: str) -> dict[str, Any]:
+    """Bytes as a JSON object without repeated keys, NaN or infinity; raises InputError."""
+    try:
+        data = json.loads(
+            content.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite_float,
+            parse_int=_bounded_int,
+        )  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise damaged("This is not a certificate: it is not JSON.", f"{source}: {error}"[:300]) from error
+    if not isinstance(data, dict):
+        raise damaged("This is not a certificate: its JSON is not an object.", f"{source}: {type(data).__name__}")
+    return data
+
+
+def check_layout(data: Mapping[str, Any], source: str) -> None:
+    """Raises InputError unless this is a certificate of a version that this reader knows, with every part."""
+    schema, version = data.get("schema"), data.get("version")
+    if schema != SCHEMA:
+        raise damaged("This is not a certificate.", f"{source}: schema {schema!r}"[:200], f'"schema": "{SCHEMA}"')
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise damaged("The certificate's version is no version.", f"{source}: {version!r}"[:200])
+    if version > VERSION:
+        raise InputError(
+            "The certificate was written by a newer Assay.",
+            value=f"{source}: version {version}",
+            rule=f"this Assay reads versions up to {VERSION}",
+            next_step="Update Assay, then read it again.",
+        )
+    if _too_deep(data):
+        raise damaged("The certificate is damaged.", f"{source}: nested more than {_MAX_DEPTH} deep")
+    for problem in _problems(data, LAYOUT, ""):
+        raise damaged("The certificate is damaged.", f"{source}: {problem}"[:300])
+    closed = ((data["verdict"], Verdict), *((finding["weight"], Weight) for finding in data["findings"]))
+    for value, kind in closed:
+        known = [member.value for member in kind]
+        if value not in known:
+            raise damaged("The certificate is damaged.", f"{source}: {value!r}"[:200], f"one of {', '.join(known)}")
+
+
+def damaged(what: str, value: str, rule: str = f"the layout of {SCHEMA}, version {VERSION}") -> InputError:
+    """The error for a file that cannot be read as a certificate."""
+    return InputError(what, value=value, rule=rule, next_step="Get the file again from where it was written.")
+
+
+def _problems(value: Any, layout: Any, path: str) -> Iterator[str]:
+    """What does not fit, the first thing first."""
+    if isinstance(layout, Optional):
+        if value is not None:
+            yield from _problems(value, layout.layout, path)
+    elif isinstance(layout, tuple):
+        if not _is(value, layout):
+            yield f"{path or 'the file'} is {_shown(value)}, expected {' or '.join(kind.__name__ for kind in layout)}"
+    elif isinstance(layout, list):
+        if not isinstance(value, list):
+            yield f"{path} is {_shown(value)}, expected an array"
+            return
+        for index, each in enumerate(value):
+            yield from _problems(each, layout[0], f"{path}[{index}]")
+    elif not isinstance(value, Mapping):
+        yield f"{path or 'the file'} is {_shown(value)}, expected an object"
+    else:
+        yield from _problems_of_object(value, layout, path)
+
+
+def _problems_of_object(value: Mapping[str, Any], layout: Any, path: str) -> Iterator[str]:
+    open_ended = isinstance(layout, MapOf)
+    for key in value if open_ended else layout:
+        place = f"{path}.{key}".lstrip(".")
+        if key not in value:
+            yield f"{place} is missing"
+        else:
+            yield from _problems(value[key], layout.layout if open_ended else layout[key], place)
+
+
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, bool) and bool not in kinds:
+        return False
+    return isinstance(value, kinds)
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else repr(value)[:60]
+
+
+def _too_deep(data: Mapping[str, Any]) -> bool:
+    level: list[Any] = [data]
+    for _ in range(_MAX_DEPTH):
+        children = [child for each in level for child in (each.values() if isinstance(each, Mapping) else each)]
+        level = [child for child in children if isinstance(child, Mapping | list)]
+    return bool(level)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is out of range")
+    return value
+
+
+def _bounded_int(text: str) -> int:
+    value = int(text)
+    if abs(value) > MAX_INT:
+        raise ValueError(f"{text[:40]} is out of range")
+    return value

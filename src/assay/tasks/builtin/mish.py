@@ -1,0 +1,19 @@
+"""Mish, x * tanh(softplus(x)), written as the chain of operations that a model would contain."""
+
+import torch
+from torch import nn
+
+TASK = {
+    "family": "elementwise",
+    "axes": {"rows": 512, "cols": 1024},
+    "limits": {"rows": {"max": 1024}, "cols": {"max": 2048}},
+}
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return x * torch.tanh(nn.functional.softplus(x))
+
+
+def get_inputs(rows, cols):
+    return [torch.randn(rows, cols) * 2]
