@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load_task": "assay.tasks.load",
-    "list_tasks": "assay.tasks.load",
+    "list_tasks": "assay.tasks.listing",
     "load_candidate": "assay.tasks.candidates",
     "judge": "assay.api",
     "audit": "assay.api",

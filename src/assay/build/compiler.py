@@ -1,4 +1,4 @@
-"""The builder's process: it writes the sources to its own /tmp, runs the compiler and hands back an opaque file.
+"""The builder's process: it writes the sources to its scratch folder, runs the compiler, hands back an opaque file.
 
 It is confined and thrown away: an include of a secret finds none, a compile bomb meets its limits, and nothing that the
 compiler writes stays. Static constructors of the result run in the worker only, never here.

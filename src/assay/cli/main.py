@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
+from types import FrameType
 
 import typer
+from typer.exceptions import TyperException
 from rich.console import Console
 
 from assay.cli import audit, doctor, judge, tasks, verify
@@ -30,18 +33,28 @@ app.command("doctor", help=doctor.HELP)(doctor.doctor)
 
 def main() -> None:
     """Run a verb and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=True)
+        code = app(prog_name="assay", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else Exit.ACCEPTED)
+    except TyperException as error:
+        error.show()
+        sys.exit(Exit.BAD_INPUT)
     except AssayError as error:
         _report(error)
         sys.exit(BY_FAULT[error.fault])
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; nothing was left running")
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; nothing was left running", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the edge of the program: what no one expected is a defect of ours
         traceback.print_exc()
-        Console(stderr=True).print(f"\nThis is a defect of Assay, not of your task or candidate: {error}", markup=False)
+        print(f"\nThis is a defect of Assay, not of your task or candidate: {error}", file=sys.stderr)
         sys.exit(Exit.OWN_FAULT)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    """A polite end asked for from outside takes the same way as the keyboard's, so that everything is closed."""
+    raise KeyboardInterrupt
 
 
 def _report(error: AssayError) -> None:

@@ -8,7 +8,7 @@ else is INCONCLUSIVE, with the reason.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -32,7 +32,7 @@ from assay.referee.decision import Outcome, decide
 from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.measuring import Evidence, Measurement
 from assay.referee.pairing import Overhead, Refusal
-from assay.referee.planning import Plan, plan
+from assay.referee.planning import Plan, detectable_speedup, plan
 from assay.referee.samples import Side, Triples
 from assay.referee.secret import Secret
 from assay.referee.shell_cost import NULL_KERNEL, measure_overhead
@@ -42,6 +42,7 @@ from assay.sandbox.spawn import Zygote
 
 _SCREEN_PLAN = Plan(rounds=2, turns=6, warm_up_turns=2, expected_s=1.0)
 _WARM_UP_TURNS = 3
+_UNKNOWN_CALL_NS = 1e6
 _TIMEOUT_FACTOR = 50
 """A call may take this many times the baseline's median before it counts as hanging."""
 
@@ -85,6 +86,29 @@ class Referee:
         with Bench(task, self.config, self.resources, self._zygote, Secret()) as bench:
             bench.calibrate(progress)
             return audit_task(bench)
+
+    def self_measurement(self, task: Task, progress: Progress = silent) -> SelfMeasurement:
+        """The task's reference against itself: what this machine could prove now."""
+        prepared = self._prepare(task, progress)
+        bench, program = prepared.bench, prepared.baseline.program
+        overhead, spawn_ms = measure_overhead(bench, prepared.null)
+        cost = bench.costs()
+        found = plan(prepared.baseline_ns, cost.turn_ns, cost.spawn_ns, self.config.budget_s)
+        if isinstance(found, Refusal):
+            return SelfMeasurement(found, overhead, spawn_ms, None)
+        evidence = Measurement(bench, program, program, self.config.call_timeout_s).run(
+            found.rounds, found.turns, found.warm_up_turns, progress
+        )
+        smallest = detectable_speedup(Triples.from_samples(evidence.samples), overhead)
+        return SelfMeasurement(smallest, overhead, spawn_ms, Isolation.of(evidence.layers))
+
+    def isolation(self) -> Isolation:
+        """The layers that hold in a real confined child on this machine."""
+        child = self._zygote.spawn("assay.referee.worker:rest", {})
+        try:
+            return Isolation.of(child.layers)
+        finally:
+            child.kill()
 
     def _build(self, candidate: Candidate) -> Artifact | None:
         if candidate.language is not Language.CPP:
@@ -143,11 +167,31 @@ class Referee:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class SelfMeasurement:
+    """What a machine can prove. `smallest_speedup` is 1.02 for 2 %, or says why there is none."""
+
+    smallest_speedup: float | Refusal
+    overhead: Overhead
+    spawn_ms: float
+    isolation: Isolation | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """What judging any candidate of one task needs."""
 
-    def __init__(self, bench: Bench, audit: Audit, baseline: Baseline, null: bytes, peaks: Peaks) -> None:
-        self.bench, self.audit, self.baseline, self.null, self.peaks = bench, audit, baseline, null, peaks
+    bench: Bench
+    audit: Audit
+    baseline: Baseline
+    null: bytes
+    peaks: Peaks
+
+    @property
+    def baseline_ns(self) -> float:
+        """The baseline's median call when it was chosen."""
+        chosen = [c.median_ns for c in self.baseline.considered if c.variant == self.baseline.variant]
+        return chosen[0] or _UNKNOWN_CALL_NS if chosen else _UNKNOWN_CALL_NS
 
 
 class _Judging:
@@ -190,7 +234,7 @@ class _Judging:
         chosen = self._plan(overhead)
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
-        timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * self._baseline_ns() / 1e9)
+        timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * self._prepared.baseline_ns / 1e9)
         measurement = Measurement(bench, self._prepared.baseline.program, program, timeout_s)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
@@ -205,15 +249,11 @@ class _Judging:
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN
         cost = self._bench.costs()
-        found = plan(self._baseline_ns(), cost.turn_ns, cost.spawn_ns, self._config.budget_s)
+        found = plan(self._prepared.baseline_ns, cost.turn_ns, cost.spawn_ns, self._config.budget_s)
         if isinstance(found, Refusal):
             self._findings.append(Finding("budget-too-small", Weight.DOUBT, found.message, Fault.USER))
             return _SCREEN_PLAN
         return found
-
-    def _baseline_ns(self) -> float:
-        baseline = self._prepared.baseline
-        return next((c.median_ns for c in baseline.considered if c.variant == baseline.variant and c.median_ns), 1e6)
 
     def _correctness(self, evidence: Evidence) -> Correctness:
         bench = self._bench

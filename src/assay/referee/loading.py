@@ -79,3 +79,16 @@ def _matching_names(own: Mapping[str, Any], weights: Mapping[str, Any]) -> list[
     wanted = ", ".join(f"{n} {tuple(w.shape)}" for n, w in weights.items())
     found = ", ".join(f"{n} {tuple(w.shape)}" for n, w in own.items()) or "none"
     raise LoadError(Status.BAD_WEIGHTS, f"the module's weights do not match the task's: wanted {wanted}; found {found}")
+
+
+def flatten(torch: Any, result: Any) -> list[Any]:
+    """The tensors in a result: a tensor, a number, or nested tuples, lists and dicts of them, in order."""
+    if isinstance(result, torch.Tensor):
+        return [result]
+    if isinstance(result, (bool, int, float)):
+        return [torch.tensor(result)]
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, (tuple, list)):
+        return [tensor for item in result for tensor in flatten(torch, item)]
+    return [result]

@@ -32,6 +32,7 @@ class _Kind(Enum):
     FAMILY = "family"
     REPEAT = "repeat"
     SHAPE = "shape"
+    SEAL = "seal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,14 @@ class Measurement:
         """Warm-up first (a secret number of turns more than asked for), hidden turns at secret places after it."""
         secret = self._bench.secret
         schedule = [_Turn(_Kind.TIMED)] * turns
+        early: list[_Turn] = []
         for turn in hidden:
-            schedule.insert(secret.below(len(schedule) + 1), turn)
-        lead = warm_up + secret.below(2)
-        return [_Turn(_Kind.TIMED, warm_up=True)] * lead + schedule
+            if self._candidate.sealed_late and turn.kind is _Kind.SHAPE:
+                early.append(turn)  # a new shape is compiled anew, which a sealed worker could not
+            else:
+                schedule.insert(secret.below(len(schedule) + 1), turn)
+        lead = [_Turn(_Kind.TIMED, warm_up=True)] * (warm_up + secret.below(2))
+        return [*lead, *early, *([_Turn(_Kind.SEAL)] if self._candidate.sealed_late else []), *schedule]
 
     def _round(self, number: int, schedule: Sequence[_Turn], progress: object) -> None:
         bench = self._bench
@@ -126,6 +131,9 @@ class Measurement:
         if turn.kind is _Kind.TIMED:
             return self._timed_turn(number, index, turn, parties)
         candidate = parties[Side.CANDIDATE]
+        if turn.kind is _Kind.SEAL:
+            candidate.seal()
+            return self._usable(Side.CANDIDATE, candidate)
         if turn.kind is _Kind.SHAPE and turn.layout is not None:
             return self._shape_turn(turn.layout, candidate)
         draw = self._bench.draw(self._bench.timed, turn.family, weights=self._weights())

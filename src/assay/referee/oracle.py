@@ -18,8 +18,7 @@ from typing import Any
 
 from assay.core.tensors import Placement, TensorSpec
 from assay.referee import families
-from assay.referee.loading import import_sources
-from assay.referee.worker import flatten
+from assay.referee.loading import flatten, import_sources
 
 _PACKET_BYTES = 128 << 10
 
@@ -342,5 +341,6 @@ def _same_bits(torch: Any, a: Any, b: Any) -> bool:
 
 def _task_frames(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f"{f.filename.removeprefix('/scratch/source/')}:{f.lineno}" for f in frames if "/scratch/source/" in f.filename]
+    root = "/scratch/source/"
+    own = [f"{f.filename.removeprefix(root)}:{f.lineno}" for f in frames if f.filename.startswith(root)]
     return own[-1] if own else ""

@@ -35,6 +35,8 @@ class Program:
     payload: Mapping[str, Any]
     load_timeout_s: float = 60.0
     may_create_processes: bool = False
+    sealed_late: bool = False
+    """It may create processes until `Party.seal`: torch.compile asks a compiler's version even when all is cached."""
     cache: bytes = b""
     """What torch.compile left behind when this program was warmed up; opaque, and only ever given to its own worker."""
 
@@ -91,7 +93,7 @@ class Party:
                 {"payload_bytes": len(raw), "block_bytes": sizes, "cache_bytes": len(program.cache)},
                 [payload, blocks[0].fd, blocks[1].fd, self._cache_fd, *(block.fd for block in blocks[2:])],
                 memory_bytes=memory_bytes,
-                may_create_processes=program.may_create_processes,
+                may_create_processes=program.may_create_processes or program.sealed_late,
             )
         finally:
             os.close(payload)
@@ -151,6 +153,23 @@ class Party:
         if outputs is not None and self._program.native:
             self._check_guards(layout, block, phase)
         return call, None if self.problem else outputs
+
+    def seal(self, timeout_s: float = 10.0) -> bool:
+        """From now on no new processes, and proof from outside that there is none; False where that ended it.
+
+        The worker is asked to filter itself. It need not be believed: the kernel shows for each of its threads how many
+        filters hold, and which children it has.
+        """
+        before = _filters(self.child.pid)
+        call = self.meter.call(b'{"seal": true}', timeout_s)
+        if not self._fit_after(call):
+            return False
+        after = _filters(self.child.pid)
+        if min(after) != max(before) + 1:
+            self._fail("not-sealed", "a thread of the worker escaped the filter against new processes")
+        elif _children(self.child.pid):
+            self._fail("not-sealed", "started a process that outlived its warm-up")
+        return self.problem is None
 
     def save_cache(self, timeout_s: float = 60.0) -> bytes:
         """What torch.compile has cached in the worker's private folder, as opaque bytes; empty where that failed."""
@@ -256,6 +275,24 @@ class Party:
         os.close(self._cache_fd)
         for block in self._outputs:
             block.close()
+
+
+def _filters(pid: int) -> list[int]:
+    """How many system-call filters hold for each thread, by the kernel's account."""
+    counts = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status") as status:
+            counts += [int(line.split()[1]) for line in status if line.startswith("Seccomp_filters:")]
+    return counts or [0]
+
+
+def _children(pid: int) -> list[str]:
+    """The processes that descend from a worker; as the first of its process namespace it adopts all orphans."""
+    found: list[str] = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/children") as children:
+            found += children.read().split()
+    return found
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Python candidates that compile themselves: once with processes allowed, so that no timed worker needs a compiler."""
+"""Python candidates that compile themselves: once in a throw-away worker, so that no fresh one compiles anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from assay.referee.bench import Bench
 from assay.referee.party import Program
 
 _MARK = "compile"
-"""Only saves time: a candidate that compiles without this word meets a worker that may not start a compiler."""
+"""A candidate without this word gets workers that may never start a process, and so no compiler."""
 _FIRST_CALL_SECONDS = 180.0
 _CALLS = 2
 
@@ -18,13 +18,14 @@ _CALLS = 2
 def with_compile_cache(bench: Bench, candidate: Candidate, program: Program) -> Program:
     """The program with what torch.compile cached in a throw-away worker; unchanged where it compiles nothing.
 
-    The throw-away worker may start processes and is otherwise confined as ever; all of them end with it. A candidate
-    that fails there is left to fail where it counts.
+    Its workers may start processes until they are sealed, after their warm-up, and are otherwise confined as ever. A
+    candidate that fails here is left to fail where it counts.
     """
     if program.native or not any(_MARK in file.text for file in candidate.files):
         return program
+    program = replace(program, sealed_late=True)
     bench.fresh_weights()
-    party = bench.party(replace(program, may_create_processes=True))
+    party = bench.party(program)
     try:
         for layout in (bench.timed, *bench.hidden):
             if party.problem is not None:

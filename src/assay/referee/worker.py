@@ -20,8 +20,9 @@ from typing import Any
 from assay.core.dtypes import DType
 from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
 from assay.referee.compile_cache import pack_cache, unpack_cache
-from assay.referee.loading import LoadError, bind_weights, load_python
+from assay.referee.loading import LoadError, bind_weights, flatten, load_python
 from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
+from assay.sandbox import seccomp
 
 Runner = Callable[[int, int], tuple[int, tuple[OutputRecord, ...], str]]
 
@@ -75,6 +76,11 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
     _serve(channel, side, cache_fd)
 
 
+def rest(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
+    """Do nothing until the referee closes the channel: a confined process to look at."""
+    channel.recv(1)
+
+
 def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> None:
     while packet := channel.recv(PACKET_BYTES):
         call = unpack_call(packet)
@@ -82,6 +88,8 @@ def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> No
             request = json.loads(packet)
             if "save_cache" in request:
                 pack_cache(cache_fd)
+            elif "seal" in request:
+                seccomp.install(may_create_processes=False)
             else:
                 side.lay_out(request)
             channel.send(pack_reply(Status.OK, 0))
@@ -185,19 +193,6 @@ class _Python:
             if problem:
                 return Status.BAD_OUTPUT, (), problem
         return Status.OK, tuple(_record(output) for output in outputs), ""
-
-
-def flatten(torch: Any, result: Any) -> list[Any]:
-    """The tensors in a result: a tensor, a number, or nested tuples, lists and dicts of them, in order."""
-    if isinstance(result, torch.Tensor):
-        return [result]
-    if isinstance(result, (bool, int, float)):
-        return [torch.tensor(result)]
-    if isinstance(result, dict):
-        result = list(result.values())
-    if isinstance(result, (tuple, list)):
-        return [tensor for item in result for tensor in flatten(torch, item)]
-    return [result]
 
 
 def _not_plain(torch: Any, output: Any) -> str:

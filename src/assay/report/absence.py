@@ -65,4 +65,4 @@ def _not_reached(judgement: Judgement) -> str:
     fatal = [finding for finding in decisive if finding.weight is Weight.FATAL]
     if judgement.verdict is Verdict.REJECT and fatal:
         return f"the judgement ended before it: {fatal[0].code}"
-    return f"the judgement did not get that far: {decisive[0].code}" if decisive else "the judgement did not get that far"
+    return "the judgement did not get that far" + (f": {decisive[0].code}" if decisive else "")

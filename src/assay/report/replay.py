@@ -36,6 +36,19 @@ class Replay:
     signature: SignatureCheck
     judgement: Judgement | None
 
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping: the outcome, its reason, and what this machine found."""
+        here = self.judgement
+        return {
+            "holds": self.holds.value,
+            "reason": self.reason,
+            "signature_valid": self.signature.valid,
+            "signed_here": self.signature.by_this_machine_user,
+            "verdict_here": here.verdict.value if here else None,
+            "speedup_here": list(here.speedup) if here and here.speedup else None,
+            "findings_here": [finding.to_json() for finding in here.findings] if here else [],
+        }
+
 
 def replay(certificate: Mapping[str, Any], progress: Progress) -> Replay:
     """Judge a certificate's candidate again with its own settings. Raises as `Referee.judge` does."""

@@ -48,7 +48,7 @@ class MapOf:
 
 _FILES = [{"path": TEXT, "text": TEXT}]
 _INTERVAL = {"ratio": NUMBER, "lower": NUMBER, "upper": NUMBER, "confidence": NUMBER, "rounds": COUNT}
-_DROPS = {name: COUNT for name in ("turns", "kept", "first_only", "second_only", "both", "below_overhead")}
+_DROPS = dict.fromkeys(("turns", "kept", "first_only", "second_only", "both", "below_overhead"), COUNT)
 _POINT = {
     "bytes_per_s": NUMBER, "flops_per_s": NUMBER, "level": TEXT, "memory_fraction": NUMBER,
     "compute_fraction": Optional(NUMBER), "intensity": Optional(NUMBER), "ridge": Optional(NUMBER),
@@ -59,8 +59,8 @@ _SAMPLES = {
 }  # fmt: skip
 _CLAIM = {
     "outcome": TEXT, "reason": Optional(TEXT), "message": TEXT, "resolution": Optional(NUMBER),
-    "p_value": Optional(NUMBER), "total_ratio": Optional(NUMBER), "speedup": Optional(_INTERVAL), "same": Optional(_INTERVAL),
-    "drops": Optional(_DROPS), "same_drops": Optional(_DROPS),
+    "p_value": Optional(NUMBER), "total_ratio": Optional(NUMBER), "speedup": Optional(_INTERVAL),
+    "same": Optional(_INTERVAL), "drops": Optional(_DROPS), "same_drops": Optional(_DROPS),
 }  # fmt: skip
 _TIMING = {
     "rounds": COUNT, "turns": COUNT, "spawn_ms": Optional(NUMBER),

@@ -1,4 +1,4 @@
-"""The minimal root that confined children see: system libraries and the interpreter, read-only, and a place to write."""
+"""The minimal root that confined children see: system libraries and the interpreter, read-only; a place to write."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import errno
 import platform
 import struct
 
-from assay.sandbox.syscalls import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, PR_SET_SECCOMP, check, libc
+from assay.sandbox.syscalls import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, check, libc
 
 # x86-64 numbers, from the kernel's arch/x86/entry/syscalls/syscall_64.tbl.
 _ALWAYS_DENIED = {
@@ -45,6 +45,7 @@ _CLONE, _CLONE3, _PRCTL, _MADVISE = 56, 435, 157, 28
 _MADV_REMOVE = 9  # the same hole, by another door
 _CLONE_THREAD, _CLONE_ANY_NAMESPACE = 0x00010000, 0x7E020080
 
+_SYS_SECCOMP, _SET_MODE_FILTER, _ALL_THREADS = 317, 1, 1
 _AUDIT_ARCH_X86_64 = 0xC000003E
 _X32_BIT = 0x40000000
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -58,7 +59,7 @@ def supported() -> bool:
 
 
 def install(*, may_create_processes: bool) -> None:
-    """Filter this thread and all that it creates from now on; needs no_new_privs. Raises OSError."""
+    """Filter every thread of this process and all that they create from now on; needs no_new_privs. Raises OSError."""
     code = _program(may_create_processes)
     buffer = ctypes.create_string_buffer(code, len(code))
 
@@ -66,7 +67,10 @@ def install(*, may_create_processes: bool) -> None:
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
     program = SockFprog(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    check(libc.prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0), "install the system-call filter")
+    check(
+        libc.syscall(_SYS_SECCOMP, ctypes.c_uint(_SET_MODE_FILTER), ctypes.c_uint(_ALL_THREADS), ctypes.byref(program)),
+        "install the system-call filter",
+    )
 
 
 def _program(may_create_processes: bool) -> bytes:

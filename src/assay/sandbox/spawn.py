@@ -222,6 +222,8 @@ def _environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "TORCHINDUCTOR_CACHE_DIR": "/scratch/inductor",
         "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no pool of compiler processes
+        "TORCHINDUCTOR_VEC_ISA_OK": "1",  # no trial compilation for each instruction set
+        "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0",  # no preprocessor run for each cached kernel
         **_HEAP_REUSE,
     }
 

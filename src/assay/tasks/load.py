@@ -15,8 +15,11 @@ from typing import Any
 
 from assay.core.sources import Task, TaskFormat
 from assay.errors import InputError, TaskError
+from assay.tasks.definition import definition_task
 from assay.tasks.kernelbench import is_kernelbench, kernelbench_task
+from assay.tasks.modules import find_module, local_helpers
 from assay.tasks.plain import plain_task
+from assay.tasks.robust_kbench import directions_in, is_robust_kbench, robust_kbench_task
 from assay.tasks.source_reading import dict_entries, literal, parse_python, read_text
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -47,9 +50,9 @@ def load_task(
     """The task that `spec` names.
 
     Args:
-        spec: a builtin's name (`softmax`), a Python file (`file.py`, `file.py:Class`), a module (`package.module:Class`,
-            found but not imported), a robust-kbench folder (`folder`, `folder:backward`), or a Definition (`file.json`
-            or a folder with definition.json and workload.jsonl).
+        spec: a builtin's name (`softmax`), a Python file (`file.py`, `file.py:Class`), a module
+            (`package.module:Class`, found, not imported), a robust-kbench folder (`folder`, `folder:backward`), or a
+            Definition (`file.json`, or a folder with definition.json and workload.jsonl).
         profile: "full", or "scaled" for a KernelBench task with sizes for a small machine.
         workload: which of the task's workloads is timed, from 0; the others are still checked.
         overrides: replacements for keys of the program's TASK, for example {"weights": "frozen"}.
@@ -77,9 +80,34 @@ def _read(spec: str | Path, profile: str) -> Task:
     if text in builtin_names():
         return _builtin(text)
     path, _, symbol = text.rpartition(":") if ":" in text and not Path(text).exists() else (text, "", "")
-    if Path(path).is_file() and path.endswith(".py"):
-        return _python_file(Path(path), symbol or None, profile)
+    place = Path(path)
+    if place.is_dir():
+        return _folder(place, symbol)
+    if place.is_file():
+        return _file(place, symbol or None, profile)
+    if symbol and not path.endswith((".py", ".json")) and "/" not in path:
+        found = find_module(path)
+        return plain_task(found.text, found.path, symbol, found.others)
     raise _unknown(text)
+
+
+def _folder(path: Path, symbol: str) -> Task:
+    if is_robust_kbench(path):
+        return robust_kbench_task(path, symbol or directions_in(path)[0])
+    return definition_task(path)
+
+
+def _file(path: Path, symbol: str | None, profile: str) -> Task:
+    if path.suffix == ".json":
+        return definition_task(path)
+    if path.suffix != ".py":
+        raise InputError(
+            "this kind of file cannot be a task", value=str(path), rule="a .py file, or a Definition as .json"
+        )
+    text = read_text(path, "task file")
+    if symbol in (None, "Model") and is_kernelbench(parse_python(text, path.name)):
+        return kernelbench_task(text, "/".join(path.resolve().parts[-2:]), profile)
+    return plain_task(text, path.name, symbol, local_helpers(path.parent, text, path.name))
 
 
 def builtin_names() -> list[str]:
@@ -90,13 +118,6 @@ def builtin_names() -> list[str]:
 def _builtin(name: str) -> Task:
     task = plain_task((BUILTIN_FOLDER / f"{name}.py").read_text(encoding="utf-8"), f"{name}.py")
     return replace(task, name=name, format=TaskFormat.BUILTIN)
-
-
-def _python_file(path: Path, symbol: str | None, profile: str) -> Task:
-    text = read_text(path, "task file")
-    if symbol in (None, "Model") and is_kernelbench(parse_python(text, path.name)):
-        return kernelbench_task(text, "/".join(path.resolve().parts[-2:]), profile)
-    return plain_task(text, path.name, symbol)
 
 
 def _unknown(text: str) -> InputError:

@@ -5,10 +5,11 @@ The method, with nothing executed:
 1. Estimate from the text how many elements the inputs have and how many multiply-adds a call takes (scaling_cost).
 2. While either exceeds its budget, halve one size. Batches go first, then images and sequences, then features; within
    a class the largest goes first, and equal sizes of a class go together (a square stays square). Odd sizes stay odd.
-3. A size is left alone where it is small, where the program's classes contain the same number as a literal (the code
-   may depend on it), and where half of it would break a divisibility that held before (groups, heads, patches) or fall
-   below four times the kernel. Image sizes are left alone where a linear layer follows convolutions without a global
-   pooling between them, for its width counts the pixels.
+3. A size is left alone where it is small, where the program's classes contain the same number as a literal (a width)
+   or as an argument's default (an image size), where half of it would break a divisibility that held before (groups,
+   heads, patches), and where it would fall below four times the kernel. Image sizes are left alone where a linear layer
+   follows convolutions without a global pooling between them, for its width counts the pixels, and so is the last
+   dimension where a layer normalisation follows convolutions, for its weight has that width.
 
 Every changed constant is named in a note with its old and its new value.
 """
@@ -74,22 +75,25 @@ def _shrink(program: ProgramSizes, facts: PythonFacts) -> dict[str, int]:
     sizes = {label: constant.value for label, constant in program.constants.items()}
     cost = CostModel(program, facts)
     groups = _groups(program, facts, cost)
+    least = _least_extent(program, cost)
     for kind, floor in _STEPS:
         while cost.too_large(sizes):
             open_ones = [group for group in groups if group.kind is kind and sizes[group.labels[0]] > floor]
             open_ones.sort(key=lambda group: -sizes[group.labels[0]])
-            smaller = next(filter(None, (_halved(group, floor, sizes, program) for group in open_ones)), None)
+            smaller = next(filter(None, (_halved(group, floor, least, sizes, program) for group in open_ones)), None)
             if smaller is None:
                 break
             sizes |= smaller
     return sizes
 
 
-def _halved(group: _Shrinkable, floor: int, sizes: Mapping[str, int], program: ProgramSizes) -> dict[str, int] | None:
+def _halved(
+    group: _Shrinkable, floor: int, least_extent: int, sizes: Mapping[str, int], program: ProgramSizes
+) -> dict[str, int] | None:
     """The group's new sizes, or None where half is too small or breaks a divisibility that held at full size."""
     old = sizes[group.labels[0]]
-    half = old // 2 if old % 2 == 0 else old // 2 | 1
-    if half < max(floor, _least_extent(program) if group.kind is _Kind.EXTENT else 0):
+    half = old // 2 if old % 2 == 0 or group.kind is _Kind.BATCH else old // 2 | 1
+    if half < max(floor, least_extent if group.kind is _Kind.EXTENT else 0):
         return None
     smaller = dict.fromkeys(group.labels, half)
     if group.kind is _Kind.BATCH or not any(_breaks(label, {**sizes, **smaller}, program) for label in group.labels):
@@ -104,23 +108,26 @@ def _breaks(label: str, sizes: Mapping[str, int], program: ProgramSizes) -> bool
     return any(1 < c.value < full and full % c.value == 0 and sizes[label] % sizes[c.label] != 0 for c in divisors)
 
 
-def _least_extent(program: ProgramSizes) -> int:
-    """Four kernels, and twice what a dilated one spans."""
+def _least_extent(program: ProgramSizes, cost: CostModel) -> int:
+    """Four kernels, twice what a dilated one spans, and what a network's five halvings of an image need."""
     kernel = max((c.value for c in program.constants.values() if "kernel" in c.name), default=1)
     dilation = max((c.value for c in program.constants.values() if "dilation" in c.name), default=1)
-    return max(4 * kernel, 2 * kernel * dilation)
+    network = 32 if cost.has_convolution and len(cost.layers) >= 4 else 1
+    return max(4 * kernel, 2 * kernel * dilation, network)
 
 
 def _groups(program: ProgramSizes, facts: PythonFacts, cost: CostModel) -> list[_Shrinkable]:
     """The sizes that may shrink, those of the same kind and value together."""
-    literals = set(_literals(facts))
+    literals, defaults = set(_literals(facts)), set(_defaults(facts))
     counts_pixels = _counts_pixels(facts)
     broadcast = _broadcast_values(program)
+    normalised = program.shapes[0][-1].label if program.shapes else None
     found: dict[tuple[_Kind, int], list[str]] = {}
     for label, constant in program.constants.items():
         kind = _kind(constant, program, cost)
         small = constant.value < _SMALL if kind is not _Kind.BATCH else constant.value <= _LEAST_BATCH
-        pinned = kind is not _Kind.BATCH and constant.value in literals
+        pinned = constant.value in (literals if kind is _Kind.FEATURE else defaults if kind is _Kind.EXTENT else ())
+        pinned = pinned or (label == normalised and cost.has_layer_norm and cost.has_convolution)
         if kind is None or small or pinned or (kind is _Kind.EXTENT and counts_pixels):
             continue
         key = (_Kind.BATCH if constant.value in broadcast else kind, constant.value)
@@ -173,6 +180,15 @@ def _literals(facts: PythonFacts) -> Iterator[int]:
         for node in ast.walk(body):
             if isinstance(node, ast.Constant) and type(node.value) is int:
                 yield node.value
+
+
+def _defaults(facts: PythonFacts) -> Iterator[int]:
+    """Integers that are defaults of arguments there, such as img_size=224."""
+    for body in facts.classes.values():
+        for node in ast.walk(body):
+            if isinstance(node, ast.arguments):
+                values = [*node.defaults, *node.kw_defaults]
+                yield from (v.value for v in values if isinstance(v, ast.Constant) and type(v.value) is int)
 
 
 def _rewrite(text: str, changed: list[SizeConstant], sizes: Mapping[str, int]) -> str:

@@ -43,6 +43,9 @@ class CostModel:
         self.has_convolution = any("Conv" in name or "Pool" in name for name in names)
         multiplies = any(isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult) for node in nodes)
         self._product = multiplies or any(name in _PRODUCTS or name == "MultiheadAttention" for name in names)
+        if not self.layers and self._product and len(program.shapes) == 1:
+            self.layers = [ast.Call(ast.Name("matmul"), [], [])]  # a product with a parameter of the module's own
+        self.has_layer_norm = "LayerNorm" in names or "layer_norm" in names
         self._slowness = max((_SLOWNESS.get(name, 1) for name in names), default=1)
 
     def too_large(self, sizes: Mapping[str, int]) -> bool:
@@ -79,13 +82,13 @@ class CostModel:
             [sizes[label] for label in self._program.init_labels - first if sizes[label] >= 16] + [own], reverse=True
         )
         if len(widths) > 1:
-            known = float(widths[0] * widths[1])
+            known = widths[0] * (widths[1] if len(self.layers) == 1 else (widths[0] + widths[1]) / 2)
         else:
             known = float(own * (own if len(self.layers) == 1 else _UNKNOWN_WIDTH))
-        if len(self.layers) < 4:
-            return known * len(self.layers)
-        costs = [_literal_cost(call) or max(known, float(_UNKNOWN_WIDTH**2)) for call in self.layers]
-        return sum(costs) / 4
+        network = len(self.layers) >= 4
+        unknown = max(known, float(_UNKNOWN_WIDTH**2)) if network else known
+        costs = [_literal_cost(call) or unknown * _literal_window(call) for call in self.layers]
+        return sum(costs) / (4 if network else 1)
 
     def _window(self, sizes: Mapping[str, int]) -> int:
         """Elements of the window that a convolution or a pooling looks at."""
@@ -109,14 +112,19 @@ def _literal_cost(call: ast.Call) -> float:
     widths = [whole_number(argument) for argument in call.args[:2]]
     if len(widths) < 2 or widths[0] is None or widths[1] is None:
         return 0.0
+    return float(widths[0] * widths[1] * _literal_window(call))
+
+
+def _literal_window(call: ast.Call) -> int:
+    """Elements of a two-dimensional window that a layer's call spells as a literal, 1 where it does not."""
     kernel = whole_number(call.args[2]) if len(call.args) > 2 else None
     for word in call.keywords:
         kernel = whole_number(word.value) if word.arg == "kernel_size" else kernel
-    return float(widths[0] * widths[1] * (kernel or 1) ** 2)
+    return (kernel or 1) ** 2
 
 
 def _contracted(left: tuple[Dimension, ...], right: tuple[Dimension, ...], sizes: Mapping[str, int]) -> float:
-    """The dimensions that two factors share once: the leading ones in the same place, and the smallest of the others."""
+    """What two factors share once: the leading dimensions in the same place, and the smallest of the others."""
     leading = [a for a, b in zip(left[:-2], right[:-2], strict=False) if a.label is not None and a.label == b.label]
     labels = {d.label for d in right} - {d.label for d in leading}
     others = [d.size(sizes) for d in left if d.label is not None and d.label in labels]

@@ -18,7 +18,7 @@ from assay.tasks.source_reading import parse_python, read_text
 _PYTHON_LANGUAGES = frozenset({"python", "pytorch"})
 _ADAPTER_STEM = "assay_entry"
 
-_ADAPTER = '''"""Added by Assay: allocates the outputs that {symbol} in {file} writes into (destination-passing style)."""
+_ADAPTER = '''"""Added by Assay: allocates the outputs that {symbol} in {file} writes into."""
 
 import importlib
 

@@ -134,7 +134,7 @@ def refuse_cuda(facts: PythonFacts, where: str) -> None:
             if named or called:
                 raise TaskError(
                     f"{where} needs a GPU to load or to draw its inputs",
-                    value=f"line {part.lineno}: {ast.unparse(node).splitlines()[0][:100]}",
+                    value=f"line {node.lineno}: {ast.unparse(node).splitlines()[0][:100]}",
                     rule="a task builds its module and draws its inputs without naming a device",
                     next_step="leave the device out; Assay moves tensors where they are needed",
                 )

@@ -1,0 +1,62 @@
+"""Numbers as people read them: a unit that fits, and no more digits than mean something."""
+
+from __future__ import annotations
+
+import math
+
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+_SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_RATES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def time_unit(typical_ns: float) -> tuple[float, str]:
+    """Nanoseconds in a unit that suits a time, and the unit's name."""
+    return next(((size, unit) for size, unit in _TIMES if abs(typical_ns) >= size), _TIMES[-1])
+
+
+def time_text(time_ns: float) -> str:
+    """`1.83 ms`: three digits."""
+    size, unit = time_unit(time_ns)
+    return f"{digits(time_ns / size)} {unit}"
+
+
+def bytes_text(count: float) -> str:
+    """`512 KiB`: three digits, powers of 1024."""
+    size, unit = next(((size, unit) for size, unit in _SIZES if count >= size), (1, "B"))
+    return f"{digits(count / size)} {unit}"
+
+
+def rate_text(per_second: float, unit: str) -> str:
+    """`13.9 GB/s`: three digits, powers of 1000."""
+    size, prefix = next(((size, prefix) for size, prefix in _RATES if per_second >= size), (1.0, ""))
+    return f"{digits(per_second / size)} {prefix}{unit}"
+
+
+def digits(value: float, count: int = 3) -> str:
+    """A number with `count` significant digits, without an exponent where it needs none."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    places = count - 1 - math.floor(math.log10(abs(value)))
+    if not -6 < places < 9:
+        return f"{value:.{count}g}"
+    return f"{round(value, places):.{max(places, 0)}f}"
+
+
+def ratio_text(ratio: float) -> str:
+    """`1.83x`: a speedup, with a digit more near 1, where it counts."""
+    return f"{ratio:.3f}x" if 0.8 < ratio < 1.25 else f"{digits(ratio)}x"
+
+
+def seconds_text(seconds: float) -> str:
+    """`4.2 s`, `1 min 05 s`, `2 h 03 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 round`, `3 rounds`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
