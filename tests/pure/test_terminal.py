@@ -11,18 +11,22 @@ import pytest
 from rich.console import Console
 from synthetic_judgement import EVERY_KIND, accepted, facts, peaks, rejected_as_wrong
 
+from assay.core.sources import TaskFormat
 from assay.machine.isolation import IsolationReport, Layer, LayerState
 from assay.referee.audit import Audit, Trivial
 from assay.referee.pairing import Reason, Refusal
-from assay.referee.tiers import Tier
+from assay.referee.tiers import Isolation, Tier
 from assay.report.certificate import make_certificate
 from assay.report.explain import LAYERS, TIERS
 from assay.report.hostile import one_line, shown
 from assay.report.progress import ProgressLine
-from assay.report.tables import TaskListing, render_audit, render_doctor, render_tasks
+from assay.report.replay import Holds, Replay
+from assay.report.signing import SignatureCheck
+from assay.report.tables import render_audit, render_doctor, render_replay, render_tasks
 from assay.report.terminal import render_verdict
 from assay.report.units import digits, ratio_text, seconds_text, time_text
 from assay.sandbox.confine import ALL_LAYERS
+from assay.tasks.listing import TaskListing
 
 CREATED = datetime(2026, 11, 22, 6, 47, 19, tzinfo=UTC)
 
@@ -46,8 +50,10 @@ def test_nothing_is_wider_than_the_terminal(kind, width):
 
 def test_an_acceptance_says_all_that_matters():
     text = verdict_text(accepted(), Path("/runs/x/certificate.json"))
-    for part in ("ACCEPT", "yes, 331 outputs verified", "1.61x (95% interval 1.59x to 1.62x)", "could fake 1.1%",
-                 "compile, 2.10 ms", "sealed", "14.2 s", "Covered", "Not covered", "/runs/x/certificate.json"):  # fmt: skip
+    for part in (
+        "ACCEPT", "yes, 331 outputs verified", "1.61x (95% interval 1.59x to 1.62x)", "could fake 1.1%",
+        "compile, 2.10 ms", "sealed", "14.2 s", "Covered", "Not covered", "/runs/x/certificate.json",
+    ):  # fmt: skip
         assert part in text, part
 
 
@@ -56,9 +62,9 @@ def test_a_rejection_says_why_and_whose_fault():
     for part in (
         "REJECT",
         "FATAL wrong-result",
-        "the candidate's author",
+        "the candidate is at fault",
         "wrong on family 'shifted'",
-        "no (9 outputs",
+        "no: wrong-result (9 outputs",
     ):
         assert part in text, part
     assert text.index("FATAL") < text.index("Covered")
@@ -101,9 +107,23 @@ def test_an_audit_says_what_it_means():
 
 def test_a_list_of_tasks_counts_them():
     where = console()
-    render_tasks([TaskListing("softmax", "Row softmax.", "softmax", {"rows": 8}), TaskListing("x", "y")], where)
-    assert "rows=8" in where.file.getvalue()
-    assert "2 tasks" in where.file.getvalue()
+    good = TaskListing("softmax", TaskFormat.BUILTIN, "softmax", "Row softmax.", "softmax")
+    bad = TaskListing("x", TaskFormat.PLAIN, "", "", "x.py", "no nn.Module")
+    render_tasks([good, bad], where)
+    for part in ("Row softmax.", "builtin", "no nn.Module", "2 tasks"):
+        assert part in where.file.getvalue(), part
+
+
+def test_a_replay_stands_beside_its_claim():
+    made = make_certificate(accepted(), created=CREATED)
+    signature = SignatureCheck(True, False, "SHA256:abc", "signed with another key")
+    slow = EVERY_KIND["slow"]()
+    where = console()
+    render_replay(Replay(Holds.NO, "claimed ACCEPT, here REJECT", signature, slow), made, where)
+    for part in ("does not hold: claimed ACCEPT", "1.61x", "REJECT, 0.931x", "SHA256:abc", "FATAL not-faster"):
+        assert part in where.file.getvalue(), part
+    render_replay(Replay(Holds.NO, "changed", SignatureCheck(False, False, None, "not signed"), None), made, where)
+    assert "no key" in where.file.getvalue()
 
 
 def test_the_doctor_gives_reasons():
@@ -111,11 +131,12 @@ def test_the_doctor_gives_reasons():
     refusal = Refusal(Reason.TOO_NOISY, "A/A allows 12 %")
     for smallest, words in ((1.023, "2.3%"), (refusal, "none at present: A/A allows 12 %"), (None, "not measured")):
         where = console()
-        render_doctor(facts(), peaks(), IsolationReport(layers), smallest, where)
+        render_doctor(facts(), peaks(), IsolationReport(layers), smallest, Isolation.of(ALL_LAYERS[:-1]), where)
         text = where.file.getvalue()
         assert words in text
-        assert "unknown: no quota" in text
+        assert "no quota" in text
         assert "about landlock" in text
+        assert "missing: a filter on system calls" in text
         assert "13.9 GB/s" in text
 
 

@@ -9,12 +9,12 @@ import traceback
 from types import FrameType
 
 import typer
-from typer.exceptions import TyperException
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from assay.cli import audit, doctor, judge, tasks, verify
 from assay.cli.exits import BY_FAULT, Exit
-from assay.errors import AssayError
+from assay.errors import AssayError, InputError
 
 app = typer.Typer(
     name="assay",
@@ -38,7 +38,7 @@ def main() -> None:
         code = app(prog_name="assay", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.ACCEPTED)
     except TyperException as error:
-        error.show()
+        _report(InputError(str(error) or type(error).__name__, next_step="assay --help, assay VERB --help"))
         sys.exit(Exit.BAD_INPUT)
     except AssayError as error:
         _report(error)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Task
-from assay.core.tensors import Placement
+from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.machine.facts import MachineFacts
-from assay.referee import families
+from assay.referee import chain, families
 from assay.referee.boundary import boundary_axes
 from assay.referee.correctness import Budget, Witness
 from assay.referee.layout import Layout
-from assay.referee.memory import Poison
+from assay.referee.memory import Bytes, Poison
 from assay.referee.oracle_client import NUMPY_TYPES, Array, Declaration, Draw, Oracle
 from assay.referee.party import Party, Program, SharedInputs
 from assay.referee.secret import Secret
@@ -73,15 +73,18 @@ class Bench:
         try:
             self.declaration: Declaration = self.oracle.declare()
             self.timed: Layout = self.oracle.describe(self._timed_axes())
+            self.windowed = self.timed
             self._refuse_unusable()
             self.hidden = self._hidden_layouts()
             layouts = (self.timed, *self.hidden)
             self.oracle.allocate(layouts, self.declaration.weights)
+            room = self._room_for_chains()
             self.shared = SharedInputs.allocate(
-                max(layout.inputs.total_bytes for layout in layouts),
+                max(self.timed.inputs.total_bytes * room, *(layout.inputs.total_bytes for layout in layouts)),
                 Placement.pack(self.declaration.weights).total_bytes,
             )
-            self._output_bytes = max(layout.guarded.total_bytes for layout in layouts)
+            outputs = (layout.guarded.total_bytes for layout in layouts)
+            self._output_bytes = max(self.timed.guarded.total_bytes * room, *outputs)
         except BaseException:
             self.close()
             raise
@@ -109,6 +112,50 @@ class Bench:
                 rule=f"{self.resources.memory_bytes >> 20} MiB are granted",
                 next_step="use smaller axes or the scaled profile",
             )
+
+    def _room_for_chains(self) -> int:
+        small = self.timed.inputs.total_bytes <= chain.MOST_BYTES and not self.timed.draws_random
+        return chain.LONGEST if small and self.timed.rolled else 1
+
+    def set_chain(self, net_ns: float) -> None:
+        """Choose how many calls one timed window holds, from the time of one of them."""
+        timed = self.timed
+        length = chain.length(net_ns, timed.inputs.total_bytes, timed.rolled) if self._room_for_chains() > 1 else 1
+        self.windowed = replace(timed, chain=length)
+
+    def draw_chain(self) -> list[Bytes]:
+        """The secret inputs of one timed window's calls, landed nowhere yet."""
+        first = self.draw(self.timed, families.OWN).inputs.copy()
+        rest = [self.draw(self.timed, families.OWN).inputs.copy() for _ in range(self.windowed.chain - 1)]
+        return [first, *rest]
+
+    def land_chain(self, inputs: Sequence[Bytes]) -> None:
+        """Write the inputs of a timed window's calls where the parties see them."""
+        assert self.shared is not None
+        for step, one in enumerate(inputs):
+            self.shared.inputs.bytes[step * len(one) : (step + 1) * len(one)] = one
+
+    def judge_chain(self, outputs: Sequence[Array], inputs: Sequence[Bytes]) -> Witness | None:
+        """Whether every call of a chain is right, each on the input that the output before it decides."""
+        per_call = len(self.timed.outputs)
+        number = 0
+        for step, secret_inputs in enumerate(inputs):
+            mine = outputs[step * per_call : (step + 1) * per_call]
+            own = self._linked(secret_inputs, number) if step else secret_inputs
+            witness = self.budget.check(mine, self.oracle.evaluate(self.timed, own))
+            if witness is not None:
+                return witness
+            number = chain.fold([_span(o, s) for o, s in zip(mine, self.timed.outputs, strict=True)])
+        return None
+
+    def _linked(self, secret_inputs: Bytes, number: int) -> Bytes:
+        """What the worker had to make of a call's secret inputs."""
+        own = secret_inputs.copy()
+        for index in self.timed.rolled:
+            spec, offset = self.timed.inputs.specs[index], self.timed.inputs.offsets[index]
+            place = slice(offset, offset + spec.span_bytes)
+            chain.roll(secret_inputs[place], own[place], spec.dtype.size_bytes, number)
+        return own
 
     def _hidden_layouts(self) -> list[Layout]:
         declared = self.declaration.declared
@@ -227,6 +274,14 @@ class Bench:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _span(array: Array, spec: TensorSpec) -> Bytes:
+    """The bytes of a tensor's whole span, in memory order."""
+    if spec.numel == 0:
+        return np.empty(0, np.uint8)
+    flat = np.lib.stride_tricks.as_strided(array, (spec.span_bytes // spec.dtype.size_bytes,), (spec.dtype.size_bytes,))
+    return np.ascontiguousarray(flat).view(np.uint8)
 
 
 def _undefined(draw: Draw) -> str:

@@ -91,7 +91,7 @@ class Referee:
         """The task's reference against itself: what this machine could prove now."""
         prepared = self._prepare(task, progress)
         bench, program = prepared.bench, prepared.baseline.program
-        overhead, spawn_ms = measure_overhead(bench, prepared.null)
+        overhead, spawn_ms = measure_overhead(bench, prepared.null, native=False)
         cost = bench.costs()
         found = plan(prepared.baseline_ns, cost.turn_ns, cost.spawn_ns, self.config.budget_s)
         if isinstance(found, Refusal):
@@ -230,7 +230,8 @@ class _Judging:
             message = "the task draws random numbers from torch's generator, which native code cannot reproduce"
             self._findings.append(Finding("needs-torch-generator", Weight.FATAL, message, Fault.CANDIDATE))
             return self._judgement(Verdict.REJECT, None, None)
-        overhead, spawn_ms = measure_overhead(bench, self._prepared.null)
+        native = self._candidate.language is Language.CPP
+        overhead, spawn_ms = self._overhead(native)
         chosen = self._plan(overhead)
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
@@ -244,6 +245,20 @@ class _Judging:
             return self._judgement(verdict, correctness, None, evidence)
         timing = self._timing(evidence, overhead, chosen, spawn_ms)
         return self._judgement(self._verdict(timing), correctness, timing, evidence)
+
+    def _overhead(self, native: bool) -> tuple[Overhead, float]:
+        """The shell's cost for one timed window, after deciding how many calls a window holds."""
+        bench, prepared = self._bench, self._prepared
+        bench.windowed = bench.timed
+        overhead, spawn_ms = measure_overhead(bench, prepared.null, native=native)
+        bench.set_chain(prepared.baseline_ns - overhead.of(Side.BASELINE))
+        if bench.windowed.chain > 1:
+            message = (
+                f"one timed window is a chain of {bench.windowed.chain} calls, each input decided by the last output"
+            )
+            self._findings.append(Finding("chained-calls", Weight.NOTE, message))
+            overhead, _ = measure_overhead(bench, prepared.null, native=native)
+        return overhead, spawn_ms
 
     def _plan(self, overhead: Overhead) -> Plan:
         if self._config.depth is Depth.SCREEN:
@@ -271,17 +286,18 @@ class _Judging:
         triples = Triples.from_samples(evidence.samples)
         claim = decide(triples, overhead)
         timed = triples.timed()
-        floor = estimate_floor(self._work(), self._prepared.peaks)
-        fastest = float(timed.wall_ns[:, Side.CANDIDATE].min())
+        floor = estimate_floor(self._work(), self._prepared.peaks)  # of one call
+        fastest = float(timed.wall_ns[:, Side.CANDIDATE].min()) / self._bench.windowed.chain
         if floor.is_impossible(fastest):
             message = f"a call of {fastest / 1e3:.1f} us is below the floor of {floor.min_ns / 1e3:.1f} us"
             self._findings.append(
                 Finding("impossible", Weight.FATAL, f"{message}: {floor.explanation}", Fault.CANDIDATE, floor.to_json())
             )
         self._check_clocks(timed)
-        medians = np.maximum(np.median(timed.wall_ns, axis=0) - overhead.median_ns, 1.0)
+        calls = self._bench.windowed.chain
+        medians = {side: (float(np.median(timed.wall_ns[:, side])) - overhead.of(side)) / calls for side in Side}
         roofline = {
-            name: place_on_roofline(self._work(), float(medians[side]), self._prepared.peaks)
+            name: place_on_roofline(self._work(), max(medians[side], 1.0), self._prepared.peaks)
             for name, side in (("baseline", Side.BASELINE), ("candidate", Side.CANDIDATE))
         }
         return Timing(tuple(evidence.samples), overhead, claim, chosen.rounds, chosen.turns, spawn_ms, floor, roofline)

@@ -25,6 +25,10 @@ class Layout:
     flops: float | None
     why_no_float64: str
     necessary_read_bytes: int
+    rolled: tuple[int, ...] = ()
+    """Inputs whose elements may be shifted cyclically: floating, dense, of a domain that any order satisfies."""
+    chain: int = 1
+    """Calls in one timed window; inputs and outputs lie that many times one after the other."""
     guarded: Placement = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +48,7 @@ class Layout:
             flops=None if data["flops"] is None else float(data["flops"]),
             why_no_float64=str(data["float64"]),
             necessary_read_bytes=int(data["necessary_read_bytes"]),
+            rolled=tuple(data["rolled"]),
         )
 
     @property
@@ -69,4 +74,6 @@ class Layout:
             "scalars": list(self.scalars),
             "arguments": list(self.arguments),
             "guard_bytes": GUARD_BYTES,
+            "chain": self.chain,
+            "rolled": list(self.rolled),
         }).encode()  # fmt: skip

@@ -19,6 +19,7 @@ from assay.referee import families
 from assay.referee.bench import Bench, Progress
 from assay.referee.clock import Call
 from assay.referee.layout import Layout
+from assay.referee.memory import Bytes
 from assay.referee.oracle_client import Array, Draw
 from assay.referee.party import Party, Program
 from assay.referee.samples import Sample, Side
@@ -114,7 +115,7 @@ class Measurement:
                 parties[side] = bench.party(program)
                 if not self._usable(side, parties[side]):
                     return
-                parties[side].lay_out(bench.timed)
+                parties[side].lay_out(bench.windowed)
                 if not self._usable(side, parties[side]):
                     return
             self.evidence.layers = parties[Side.CANDIDATE].child.layers
@@ -136,16 +137,34 @@ class Measurement:
             return self._usable(Side.CANDIDATE, candidate)
         if turn.kind is _Kind.SHAPE and turn.layout is not None:
             return self._shape_turn(turn.layout, candidate)
+        if not self._to_single_calls(candidate):
+            return False
         draw = self._bench.draw(self._bench.timed, turn.family, weights=self._weights())
         self.evidence.families_tried.add(turn.family)
         first = self._verified_call(candidate, draw)
-        if first is None or turn.kind is _Kind.FAMILY:
-            return first is not None
-        kept = [output.copy() for output in first]
-        return self._repeated(candidate, draw, kept)
+        if first is None:
+            return False
+        if turn.kind is _Kind.REPEAT and not self._repeated(candidate, draw, [output.copy() for output in first]):
+            return False
+        return self._to_windows(candidate)
+
+    def _to_single_calls(self, candidate: Party) -> bool:
+        """Hidden turns are single calls on read-only inputs, also where the timed ones are chains."""
+        bench = self._bench
+        if bench.windowed.chain > 1:
+            candidate.lay_out(bench.timed)
+        return self._usable(Side.CANDIDATE, candidate)
+
+    def _to_windows(self, candidate: Party) -> bool:
+        bench = self._bench
+        if bench.windowed.chain > 1:
+            candidate.lay_out(bench.windowed)
+        return self._usable(Side.CANDIDATE, candidate)
 
     def _timed_turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
         bench = self._bench
+        if bench.windowed.chain > 1:
+            return self._timed_chain(number, index, turn, parties)
         draw = bench.draw(bench.timed, families.OWN, weights=self._weights())
         for position in bench.secret.shuffled(len(Side)):
             side = Side(position)
@@ -158,6 +177,32 @@ class Measurement:
             if side is Side.CANDIDATE and outputs is not None and not self._verify(outputs, draw):
                 return False
         return True
+
+    def _timed_chain(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
+        """As a timed turn, with a chain of calls in the place of one."""
+        bench = self._bench
+        if (weights := self._weights()) != "keep":
+            bench.fresh_weights(weights)
+        inputs = bench.draw_chain()
+        for position in bench.secret.shuffled(len(Side)):
+            side = Side(position)
+            bench.land_chain(inputs)
+            call, outputs = parties[side].call(0, self._timeout_s)
+            if not self._usable(side, parties[side]):
+                return False
+            self.evidence.samples.append(_sample(number, index, side, call, turn.warm_up))
+            if side is Side.CANDIDATE and outputs is not None and not self._verify_chain(outputs, inputs):
+                return False
+        return True
+
+    def _verify_chain(self, outputs: Sequence[Array], inputs: Sequence[Bytes]) -> bool:
+        self.evidence.verified_calls += len(inputs)
+        witness = self._bench.judge_chain([output.copy() for output in outputs], inputs)
+        if witness is None:
+            return True
+        message = f"wrong in a chain of {len(inputs)} calls: {witness.describe()}"
+        self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE))
+        return False
 
     def _verified_call(self, party: Party, draw: Draw) -> tuple[Array, ...] | None:
         """One call of the candidate that is checked but not compared in time; None where it failed."""
@@ -197,7 +242,9 @@ class Measurement:
         candidate.lay_out(bench.timed)
         if not self._usable(Side.CANDIDATE, candidate):
             return False
-        return self._verified_call(candidate, bench.draw(bench.timed, families.OWN)) is not None
+        if self._verified_call(candidate, bench.draw(bench.timed, families.OWN)) is None:
+            return False
+        return self._to_windows(candidate)
 
     def _weights(self) -> str:
         declaration = self._bench.declaration

@@ -47,6 +47,8 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
                 raise RuntimeError("not loaded")
             elif request["op"] == "describe":
                 answer = program.describe(request["axes"], request["seed"])
+            elif request["op"] == "evaluate":
+                answer = program.evaluate(blocks, request)
             else:
                 answer = program.draw(blocks, request)
         except BaseException as error:  # noqa: BLE001 - a task may raise anything; the referee turns it into a clear verdict
@@ -75,6 +77,7 @@ class _Program:
         self.exact: Any = None
         self.why_inexact = ""
         self.described: dict[str, list[TensorSpec]] = {}
+        self.scalars: dict[str, list[Any]] = {}
 
     def _construct(self) -> Any:
         if not isinstance(self.target_type, type):
@@ -130,7 +133,9 @@ class _Program:
         flops = self.declared.get("flops")
         names = self._argument_names(len(arguments))
         tensors = pairs_of_tensors(torch, names, arguments)
-        self.described[json.dumps(axes, sort_keys=True)] = [spec_of("", tensor) for _, tensor in tensors]
+        key = json.dumps(axes, sort_keys=True)
+        self.described[key] = [spec_of("", tensor) for _, tensor in tensors]
+        self.scalars[key] = [None if isinstance(a, torch.Tensor) else a for a in arguments]
         return {
             "arguments": ["tensor" if isinstance(a, torch.Tensor) else "scalar" for a in arguments],
             "inputs": [spec_of(n, a).to_json() for n, a in pairs_of_tensors(torch, names, arguments)],
@@ -141,7 +146,12 @@ class _Program:
             "flops": float(flops(**axes)) if callable(flops) else flops,
             "float64": self._exact_works(arguments),
             "necessary_read_bytes": self._necessary_read_bytes(arguments),
+            "rolled": [i for i, (name, tensor) in enumerate(tensors) if self._may_be_rolled(name, tensor)],
         }
+
+    def _may_be_rolled(self, name: str, tensor: Any) -> bool:
+        domain = self.declared.get("domains", {}).get(name, "real")
+        return bool(tensor.is_floating_point() and domain != "fixed" and tensor.numel() > 1)
 
     def _necessary_read_bytes(self, arguments: list[Any]) -> int:
         """Bytes of input elements with a gradient: the output depends on them, so no algorithm can leave them unread.
@@ -233,6 +243,14 @@ class _Program:
             _store(torch, half, blocks["half"])
         return answer
 
+    def evaluate(self, blocks: dict[str, mmap.mmap], request: dict[str, Any]) -> dict[str, Any]:
+        """What the inputs that the referee has put into the block should give."""
+        key = json.dumps(request["axes"], sort_keys=True)
+        placement = Placement.pack(self.described[key])
+        tensors = iter(_load(self.torch, placement, blocks["inputs"]))
+        arguments = [next(tensors) if a is None else a for a in self.scalars[key]]
+        return {"expected": self._store_expected(arguments, 0, blocks["expected"])}
+
     def _half(self, arguments: list[Any], run_seed: int) -> list[Any] | None:
         """The reference run in bfloat16, widened again; None where it does not run in that type."""
         torch = self.torch
@@ -319,12 +337,21 @@ def _nudged(torch: Any, value: Any) -> Any:
 
 def _store(torch: Any, tensors: list[Any], block: mmap.mmap) -> None:
     placement = Placement.pack(spec_of("", t) for t in tensors)
-    for tensor, spec, offset in zip(tensors, placement.specs, placement.offsets, strict=True):
+    for tensor, target in zip(tensors, _load(torch, placement, block), strict=True):
+        target.copy_(tensor)
+
+
+def _load(torch: Any, placement: Placement, block: mmap.mmap) -> list[Any]:
+    """The tensors of a block, as views of it."""
+    views = []
+    for spec, offset in zip(placement.specs, placement.offsets, strict=True):
+        dtype = getattr(torch, spec.dtype.value)
         if spec.numel == 0:
+            views.append(torch.empty(spec.shape, dtype=dtype))
             continue
-        count = spec.span_bytes // spec.dtype.size_bytes
-        flat = torch.frombuffer(block, dtype=tensor.dtype, count=count, offset=offset)
-        torch.as_strided(flat, spec.shape, spec.strides).copy_(tensor)
+        flat = torch.frombuffer(block, dtype=dtype, count=spec.span_bytes // spec.dtype.size_bytes, offset=offset)
+        views.append(torch.as_strided(flat, spec.shape, spec.strides))
+    return views
 
 
 def _is_dense(tensor: Any) -> bool:

@@ -166,6 +166,13 @@ class Oracle:
             layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby, views["half"]
         )
 
+    def evaluate(self, layout: Layout, inputs: Bytes) -> Draw:
+        """What these inputs, laid out as `layout` says, should give."""
+        block = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
+        block[:] = inputs
+        answer = self._ask({"op": "evaluate", "axes": dict(layout.axes)})
+        return Draw(layout, "own", 0, 0, block, self._views("expected", answer["expected"]))
+
     def _views(self, block: str, specs: Iterable[Mapping[str, Any]]) -> tuple[Array, ...]:
         placement = Placement.pack(TensorSpec.from_json(spec) for spec in specs)
         return tuple(

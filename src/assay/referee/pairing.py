@@ -54,13 +54,15 @@ class Overhead:
 
     `spread_ns` is half the interquartile range. It is not divided by the root of the sample count: what is unknown is
     how much of the null call's cost a real call pays, and more null calls do not tell. It is common to both sides.
-    `error_ns` is the standard error of the median, taken as independent on each side.
+    `error_ns` is the standard error of the median, taken as independent on each side. `baseline_extra_ns` is how much
+    more the baseline's shell costs than the candidate's, where one is called from Python and the other is native.
     """
 
     median_ns: float
     spread_ns: float
     error_ns: float
     samples: int
+    baseline_extra_ns: float = 0.0
 
     @classmethod
     def from_null_calls(cls, wall_ns: ArrayLike) -> Overhead:
@@ -72,6 +74,20 @@ class Overhead:
         # For a normal law the interquartile range is 1.349 sd, and the median's standard error 1.2533 sd / sqrt(n).
         error = 1.2533 * (high - low) / 1.349 / np.sqrt(times.size)
         return cls(float(middle), float(high - low) / 2, float(error), int(times.size))
+
+    def beside(self, baseline: Overhead) -> Overhead:
+        """This candidate's overhead with the baseline's own; the larger of both uncertainties counts for both."""
+        return Overhead(
+            self.median_ns,
+            max(self.spread_ns, baseline.spread_ns),
+            max(self.error_ns, baseline.error_ns),
+            min(self.samples, baseline.samples),
+            baseline.median_ns - self.median_ns,
+        )
+
+    def of(self, side: Side) -> float:
+        """Nanoseconds to take off a call of this side."""
+        return self.median_ns + (0.0 if side is Side.CANDIDATE else self.baseline_extra_ns)
 
     @classmethod
     def none(cls) -> Overhead:
@@ -85,6 +101,7 @@ class Overhead:
             "spread_ns": self.spread_ns,
             "error_ns": self.error_ns,
             "samples": self.samples,
+            "baseline_extra_ns": self.baseline_extra_ns,
         }
 
 
@@ -138,7 +155,8 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
     timed = triples.timed()
     flags = timed.preempted()
     hit_first, hit_second = flags[:, first], flags[:, second]
-    net = timed.wall_ns[:, [first, second]] - overhead.median_ns
+    shell_ns = np.array([overhead.of(first), overhead.of(second)])
+    net = timed.wall_ns[:, [first, second]] - shell_ns
     clean = ~(hit_first | hit_second)
     keep = clean & np.all(net > 0, axis=1)
     drops = Drops(
@@ -152,14 +170,14 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
     if not clean.any():
         return Refusal(Reason.TOO_FEW_PAIRS, f"no pair of {first.name} and {second.name} survives: {drops}")
     typical = np.median(timed.wall_ns[clean][:, [first, second]], axis=0)
-    shortest_ns = float(typical.min())
-    if overhead.median_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * shortest_ns:
-        return Refusal(
-            Reason.OVERHEAD_TOO_LARGE,
-            f"the shell's overhead of {overhead.median_ns:.0f} (spread {overhead.spread_ns:.0f}) ns is more than "
-            f"{OVERHEAD_SHARE_LIMIT:.0%} of a call of {shortest_ns:.0f} ns; time chains or a larger workload",
-        )
-    net_first, net_second = (float(value) - overhead.median_ns for value in typical)
+    for call_ns, cost_ns in zip(typical, shell_ns, strict=True):
+        if cost_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * call_ns:
+            return Refusal(
+                Reason.OVERHEAD_TOO_LARGE,
+                f"the shell's overhead of {cost_ns:.0f} (spread {overhead.spread_ns:.0f}) ns is more than "
+                f"{OVERHEAD_SHARE_LIMIT:.0%} of a call of {call_ns:.0f} ns; time a larger workload",
+            )
+    net_first, net_second = (float(value) for value in typical - shell_ns)
     moved = _overhead_log(overhead, net_first, net_second)
     return Pairs(timed.round[keep], net[keep, 0], net[keep, 1], drops, moved)
 

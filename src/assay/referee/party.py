@@ -132,7 +132,7 @@ class Party:
         call = self.meter.call(layout.packet(), timeout_s)
         self._layout = layout
         self._last_ranges, self._safe_addresses = [], set()
-        self._scratch = [np.empty(spec.span_bytes, dtype=np.uint8) for spec in layout.outputs]
+        self._scratch = [np.empty(spec.span_bytes, dtype=np.uint8) for spec in layout.outputs * layout.chain]
         return self._fit_after(call)
 
     def call(self, run_seed: int, timeout_s: float) -> tuple[Call, tuple[Array, ...] | None]:
@@ -143,7 +143,8 @@ class Party:
         self._sequence += 1
         buffer = self._sequence % 2
         block = self._outputs[buffer].bytes
-        phase = self._poison.spread(block[: layout.guarded.total_bytes]) if self._program.native else 0
+        used = layout.guarded.total_bytes * layout.chain
+        phase = self._poison.spread(block[:used]) if self._program.native else 0
         call = self.meter.call(pack_call(self._sequence, buffer, run_seed), timeout_s)
         if not self._fit_after(call) or call.reply is None:
             return call, None
@@ -196,10 +197,11 @@ class Party:
         if reply.sequence != self._sequence:
             self._fail("forged-reply", f"answered call {reply.sequence}, not call {self._sequence}")
             return False
-        if len(reply.outputs) != len(layout.outputs):
-            self._fail("output-count", f"returned {len(reply.outputs)} tensors, not {len(layout.outputs)}")
+        wanted = layout.outputs * layout.chain
+        if len(reply.outputs) != len(wanted):
+            self._fail("output-count", f"returned {len(reply.outputs)} tensors, not {len(wanted)}")
             return False
-        for index, (record, spec) in enumerate(zip(reply.outputs, layout.outputs, strict=True)):
+        for index, (record, spec) in enumerate(zip(reply.outputs, wanted, strict=True)):
             if problem := _mismatch(record, spec):
                 self._fail("output-layout", f"output {index} has {problem}")
                 return False
@@ -207,14 +209,18 @@ class Party:
 
     def _collect(self, reply: Reply, layout: Layout, block: Bytes) -> tuple[Array, ...] | None:
         if self._program.native:
-            return tuple(view(block, s, o) for s, o in zip(layout.outputs, layout.guarded.offsets, strict=True))
-        ranges = [(r.address, r.address + s.span_bytes) for r, s in zip(reply.outputs, layout.outputs, strict=True)]
+            step_bytes = layout.guarded.total_bytes
+            steps = [block[i * step_bytes : (i + 1) * step_bytes] for i in range(layout.chain)]
+            placed = list(zip(layout.outputs, layout.guarded.offsets, strict=True))
+            return tuple(view(step, spec, offset) for step in steps for spec, offset in placed)
+        specs = layout.outputs * layout.chain
+        ranges = [(r.address, r.address + s.span_bytes) for r, s in zip(reply.outputs, specs, strict=True)]
         if any(a < d and c < b for a, b in ranges if a < b for c, d in self._last_ranges if c < d):
             self._fail("reuses-output-memory", "returned memory that an earlier call's result still occupies")
             return None
         self._last_ranges = ranges
         arrays = []
-        for (start, stop), spec, scratch in zip(ranges, layout.outputs, self._scratch, strict=True):
+        for (start, stop), spec, scratch in zip(ranges, specs, self._scratch, strict=True):
             if stop > start and not self._own_memory(start, stop):
                 self._fail("returns-shared-memory", "returned its inputs' or weights' memory instead of a result")
                 return None
@@ -238,12 +244,14 @@ class Party:
         return True
 
     def _check_guards(self, layout: Layout, block: Bytes, phase: int) -> None:
-        for spec, offset in zip(layout.outputs, layout.guarded.offsets, strict=True):
-            end = offset + spec.span_bytes
-            for low, high in ((offset - GUARD_BYTES, offset), (end, end + GUARD_BYTES)):
-                if not self._poison.intact(block, low, high, phase):
-                    self._fail("out-of-bounds", "wrote outside its output")
-                    return
+        for step in range(layout.chain):
+            for spec, offset in zip(layout.outputs, layout.guarded.offsets, strict=True):
+                start = offset + step * layout.guarded.total_bytes
+                end = start + spec.span_bytes
+                for low, high in ((start - GUARD_BYTES, start), (end, end + GUARD_BYTES)):
+                    if not self._poison.intact(block, low, high, phase):
+                        self._fail("out-of-bounds", "wrote outside its output")
+                        return
 
     def _said_no(self, reply: Reply | None, stage: str) -> None:
         if reply is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import json
 import mmap
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 
 from assay.core.dtypes import DType
 from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
+from assay.referee.chain import fold, memory_at, roll
 from assay.referee.compile_cache import pack_cache, unpack_cache
 from assay.referee.loading import LoadError, bind_weights, flatten, load_python
 from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
@@ -129,28 +131,71 @@ class _Native:
         weights = Placement.pack(TensorSpec.from_json(spec) for spec in payload["weights"])
         self._weights = _descriptors(weights, _address(blocks.weights))
         self._n_weights = len(weights.specs)
-        self._calls: list[tuple[_Call, tuple[OutputRecord, ...], Any]] = []
+        self._calls: list[list[_Call]] = []
+        self._kept: list[Any] = []  # what the descriptors point at
 
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare descriptors for the shapes of the calls to come."""
-        inputs, outputs = _placements(layout)
+        self._links = _Links(layout, _address(self._blocks.inputs))
         scalars = (ctypes.c_double * max(len(layout["scalars"]), 1))(*map(float, layout["scalars"]))
-        arrays = [_descriptors(inputs, _address(self._blocks.inputs))]
-        arrays += [_descriptors(outputs, _address(block)) for block in self._blocks.outputs]
-        records = tuple(OutputRecord(Place.BUFFER, s.dtype.code, s.shape, s.strides, 0) for s in outputs.specs)
-        self._calls = []
-        for array in arrays[1:]:
-            call = _Call(1, self._threads, len(inputs.specs), self._n_weights, len(outputs.specs),
-                         len(layout["scalars"]), arrays[0], self._weights, array, scalars)  # fmt: skip
-            self._calls.append((call, records, (arrays, scalars)))
+        self._calls = [[self._prepare(block, step, scalars) for step in range(self._links.count)]
+                       for block in self._blocks.outputs]  # fmt: skip
+
+    def _prepare(self, block: mmap.mmap, step: int, scalars: Any) -> _Call:
+        links = self._links
+        inputs = _descriptors(links.inputs, 0, links.addresses(step))
+        outputs = _descriptors(links.outputs, _address(block) + step * links.outputs.total_bytes)
+        counts = (self._threads, len(links.inputs.specs), self._n_weights, len(links.outputs.specs))
+        n_scalars = len(scalars) if links.has_scalars else 0
+        call = _Call(1, *counts, n_scalars, inputs, self._weights, outputs, scalars)
+        self._kept.append((inputs, outputs, scalars))
+        return call
 
     def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
         """Call the entry on one of the two output blocks; native code has no generator to seed."""
-        call, records, _ = self._calls[buffer]
-        code = self._entry(ctypes.byref(call))
-        if code != 0:
-            return Status.REFUSED, (), f"the entry returned {code}"
-        return Status.OK, records, ""
+        links = self._links
+        for step, call in enumerate(self._calls[buffer]):
+            if step:
+                last = self._calls[buffer][step - 1]
+                links.advance(step, [memory_at(last.outputs[i].data, s.span_bytes)
+                                     for i, s in enumerate(links.outputs.specs)])  # fmt: skip
+            code = self._entry(ctypes.byref(call))
+            if code != 0:
+                return Status.REFUSED, (), f"the entry returned {code}"
+        return Status.OK, links.records, ""
+
+
+class _Links:
+    """The inputs of a chain: the first lies in the shared block, the rolled ones of later steps in memory of our own.
+
+    A layout without a chain has one step.
+    """
+
+    def __init__(self, layout: dict[str, Any], base: int) -> None:
+        self.inputs, self.outputs = _placements(layout)
+        self.count, self.has_scalars = int(layout["chain"]), bool(layout["scalars"])
+        self._base, self._rolled = base, layout["rolled"] if self.count > 1 else []
+        numpy = sys.modules["numpy"]
+        self._own = {i: numpy.zeros(self.inputs.specs[i].span_bytes + 64, numpy.uint8) for i in self._rolled}
+        records = [OutputRecord(Place.BUFFER, s.dtype.code, s.shape, s.strides, 0) for s in self.outputs.specs]
+        self.records = tuple(records * self.count)
+
+    def addresses(self, step: int) -> list[int]:
+        """Where each input of a step lies."""
+        landed = [self._base + step * self.inputs.total_bytes + offset for offset in self.inputs.offsets]
+        return [self._own_address(i) if step and i in self._own else address for i, address in enumerate(landed)]
+
+    def _own_address(self, index: int) -> int:
+        return int(-(-self._own[index].ctypes.data // 64) * 64)
+
+    def advance(self, step: int, outputs: list[Any]) -> None:
+        """Roll the step's inputs by what the outputs of the step before fold to."""
+        number = fold(outputs)
+        for index in self._rolled:
+            spec = self.inputs.specs[index]
+            source = self._base + step * self.inputs.total_bytes + self.inputs.offsets[index]
+            target = memory_at(self._own_address(index), spec.span_bytes)
+            roll(memory_at(source, spec.span_bytes), target, spec.dtype.size_bytes, number)
 
 
 class _Python:
@@ -161,31 +206,50 @@ class _Python:
         torch.set_num_threads(int(payload["threads"]))
         self._blocks = blocks
         specs = [TensorSpec.from_json(spec) for spec in payload["weights"]]
-        weights = _tensors(torch, Placement.pack(specs), blocks.weights)
+        placement = Placement.pack(specs)
+        base = _address(blocks.weights)
+        weights = _tensors_at(torch, placement, [base + offset for offset in placement.offsets])
         with torch.random.fork_rng(enabled=True):
             torch.manual_seed(int(payload["construction_seed"]))
             target = load_python(payload)
         bind_weights(target, dict(zip([s.name for s in specs], weights, strict=True)), set(payload["parameters"]))
-        self._target = _variant(torch, target, payload.get("variant", "eager"))
+        self._null = payload["variant"] == "null"
+        self._target = target if self._null else _variant(torch, target, payload["variant"])
         self._no_grad = torch.no_grad()
         self._no_grad.__enter__()
         self._previous: Any = None
-        self._arguments: list[Any] = []
+        self._arguments: list[list[Any]] = []
 
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare argument tensors over the shared inputs for the shapes of the calls to come."""
-        inputs, _ = _placements(layout)
-        tensors = iter(_tensors(self._torch, inputs, self._blocks.inputs))
-        scalars = iter(layout["scalars"])
-        self._arguments = [next(tensors) if kind == "tensor" else next(scalars) for kind in layout["arguments"]]
+        self._links = links = _Links(layout, _address(self._blocks.inputs))
+        self._arguments = []
+        for step in range(links.count):
+            tensors = iter(_tensors_at(self._torch, links.inputs, links.addresses(step)))
+            scalars = iter(layout["scalars"])
+            self._arguments.append([next(tensors) if kind == "tensor" else next(scalars)
+                                    for kind in layout["arguments"]])  # fmt: skip
         self._previous = None
+        if self._null:
+            sets = [[self._fresh(spec) for spec in links.outputs.specs] for _ in range(2 * links.count + 1)]
+            turn = itertools.cycle(sets)
+            self._target = lambda *_: next(turn)
+
+    def _fresh(self, spec: TensorSpec) -> Any:
+        torch = self._torch
+        return torch.empty_strided(spec.shape, spec.strides, dtype=getattr(torch, spec.dtype.value))
 
     def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
         """Call the module; its outputs stay alive until the call after the next, as a caller would hold them."""
         if seed:
             self._torch.manual_seed(seed)
-        result = self._target(*self._arguments)
-        outputs = flatten(self._torch, result)
+        outputs: list[Any] = []
+        for step, arguments in enumerate(self._arguments):
+            if step:
+                count = len(self._links.outputs.specs)
+                pairs = zip(outputs[-count:], self._links.outputs.specs, strict=True)
+                self._links.advance(step, [memory_at(t.data_ptr(), s.span_bytes) for t, s in pairs])
+            outputs += flatten(self._torch, self._target(*arguments))
         previous, self._previous = self._previous, outputs
         del previous
         for output in outputs:
@@ -237,23 +301,25 @@ def _placements(layout: dict[str, Any]) -> tuple[Placement, Placement]:
     return inputs, outputs
 
 
-def _tensors(torch: Any, placement: Placement, block: mmap.mmap) -> list[Any]:
+def _tensors_at(torch: Any, placement: Placement, addresses: list[int]) -> list[Any]:
+    """Tensors over memory that somebody else keeps alive."""
     tensors = []
-    for spec, offset in zip(placement.specs, placement.offsets, strict=True):
+    for spec, address in zip(placement.specs, addresses, strict=True):
         dtype = getattr(torch, spec.dtype.value)
         if spec.numel == 0:
             tensors.append(torch.empty(spec.shape, dtype=dtype))
             continue
-        count = spec.span_bytes // spec.dtype.size_bytes
-        flat = torch.frombuffer(block, dtype=dtype, count=count, offset=offset)
+        memory = (ctypes.c_uint8 * spec.span_bytes).from_address(address)
+        flat = torch.frombuffer(memory, dtype=dtype)
         tensors.append(torch.as_strided(flat, spec.shape, spec.strides))
     return tensors
 
 
-def _descriptors(placement: Placement, base: int) -> Any:
+def _descriptors(placement: Placement, base: int, addresses: list[int] | None = None) -> Any:
     array = (_Tensor * max(len(placement.specs), 1))()
-    for descriptor, spec, offset in zip(array, placement.specs, placement.offsets, strict=False):
-        descriptor.data = base + offset
+    where = addresses or [base + offset for offset in placement.offsets]
+    for descriptor, spec, address in zip(array, placement.specs, where, strict=False):
+        descriptor.data = address
         descriptor.shape[: len(spec.shape)] = spec.shape
         descriptor.stride[: len(spec.shape)] = spec.strides
         descriptor.numel, descriptor.ndim, descriptor.dtype = spec.numel, len(spec.shape), spec.dtype.code

@@ -64,5 +64,5 @@ def _not_reached(judgement: Judgement) -> str:
     decisive = [finding for finding in judgement.findings if finding.weight is not Weight.NOTE]
     fatal = [finding for finding in decisive if finding.weight is Weight.FATAL]
     if judgement.verdict is Verdict.REJECT and fatal:
-        return f"the judgement ended before it: {fatal[0].code}"
+        return f"the judgement had ended with {fatal[0].code}"
     return "the judgement did not get that far" + (f": {decisive[0].code}" if decisive else "")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from markupsafe import Markup
 
 from assay.report.scales import LogScale, tick_text
-from assay.report.svg import CHARACTER_PX, line, text
+from assay.report.svg import CHARACTER_PX, STRONG_PX, line, text
 
 WIDE, NARROW = 720.0, 340.0
 """Pictures are drawn twice: text of 13 px stays readable on a desk and on a phone; the page's styles show one."""
@@ -23,10 +23,11 @@ def axis(scale: LogScale, top: float, bottom: float, title: str, words: Callable
     for value in ticks:
         parts += [line(scale(value), top, scale(value), bottom, "grid")]
         parts += [inside(scale(value), bottom + 17, words(value), scale.end + MARGIN, "label tick")]
-    return [*parts, text((scale.start + scale.end) / 2, bottom + 36, title, "label title", "middle")]
+    return [*parts, inside((scale.start + scale.end) / 2, bottom + 36, title, scale.end + MARGIN, "label title")]
 
 
 def vertical_axis(scale: LogScale, left: float, right: float, title: str) -> list[Markup]:
+    """Horizontal grid lines with their numbers at the left; the title lies above."""
     parts = [line(left, scale.start, left, scale.end, "axis")]
     for value in scale.ticks(6):
         parts += [line(left, scale(value), right, scale(value), "grid")]
@@ -36,8 +37,21 @@ def vertical_axis(scale: LogScale, left: float, right: float, title: str) -> lis
 
 def inside(x: float, y: float, words: str, width: float, css: str = "label") -> Markup:
     """Words centred on a point, moved sideways as far as they must to stay inside."""
-    half = len(words) * CHARACTER_PX / 2
+    half = text_width(words, css) / 2
     return text(min(max(x, half + 2), width - half - 2), y, words, css, "middle")
+
+
+def beside(left: float, right: float, y: float, words: str, width: float, css: str) -> Markup | None:
+    """Words right of something that reaches from `left` to `right`, else left of it; None where neither has room."""
+    needed = text_width(words, css) + 12
+    if right + needed <= width:
+        return text(right + 12, y, words, css)
+    return text(left - 12, y, words, css, "end") if left >= needed else None
+
+
+def text_width(words: str, css: str) -> float:
+    """About the pixels that words take."""
+    return len(words) * (STRONG_PX if "strong" in css else CHARACTER_PX)
 
 
 def size_class(width: float) -> str:

@@ -27,8 +27,8 @@ from assay.report.schema import MAX_BYTES, SCHEMA, VERSION, check_layout, damage
 
 REPLAY_COMMAND = "assay verify certificate.json"
 _REPLAY_NOTE = (
-    "Judges the sources in this file again with the same settings, fresh processes and new secrets. The key above "
-    "repeats every input that was drawn in this run."
+    "Judges the sources in this certificate again with the same settings, fresh processes and new secrets. Its secret "
+    "key repeats every input that was drawn in this run."
 )
 
 

@@ -32,8 +32,9 @@ def covered(judgement: Judgement) -> list[str]:
     if judgement.timing is not None:
         sentences += _timing_covered(judgement, judgement.timing)
     if judgement.isolation is not None and judgement.isolation.held:
-        names = ", ".join(LAYERS.get(layer, layer) for layer in judgement.isolation.held)
-        sentences.append(f"The candidate ran confined, by: {names}.")
+        held, missing = len(judgement.isolation.held), len(judgement.isolation.missing)
+        tier = judgement.isolation.tier.value
+        sentences.append(f"{held} of {held + missing} layers of isolation held around the candidate: tier {tier}.")
     if judgement.audit is not None:
         sentences.append(_audit_sentence(judgement))
     return sentences

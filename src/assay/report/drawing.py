@@ -8,8 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.referee.samples import Side, Triples
+from assay.report.axes import NARROW, WIDE
 from assay.report.evidence import read_overhead, read_samples, round_ratios
-from assay.report.figures import NARROW, WIDE, Span, call_times, speedups
+from assay.report.figures import Span, call_times, speedups
 from assay.report.roofline import bars, roofline
 from assay.report.units import plural, rate_text, time_text
 
@@ -28,7 +29,7 @@ def figures(certificate: Mapping[str, Any]) -> dict[str, Drawn | str]:
 def _attempt(draw: Callable[[Mapping[str, Any]], Drawn | str], certificate: Mapping[str, Any]) -> Drawn | str:
     try:
         return draw(certificate)
-    except (ValueError, ZeroDivisionError, OverflowError, KeyError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError, KeyError, TypeError) as error:
         return f"This certificate's numbers cannot be drawn: {error}."
 
 
@@ -44,8 +45,8 @@ def _times(certificate: Mapping[str, Any]) -> Drawn | str:
     waited = int(timed.preempted().any(axis=1).sum())
     overhead = certificate["timing"]["overhead"]
     words = (
-        f"Each dot is one call; {plural(len(timed.round), 'call')} of each side, side by side on the same inputs. Pale dots "
-        f"had to wait for a core; the {plural(waited, 'turn')} with such a call are left out of every comparison. About "
+        f"Each dot is one call; {plural(len(timed.round), 'call')} of each side, in turn on the same inputs. Pale dots "
+        f"had to wait for a core: the {plural(waited, 'turn')} with such a call are left out of comparisons. About "
         f"{time_text(overhead['median_ns'])} of each call is the shell's own cost, which is taken off both sides."
     )
     return _both(lambda width: call_times(triples, width)), words
@@ -64,8 +65,8 @@ def _speedups(certificate: Mapping[str, Any]) -> Drawn | str:
     claimed, faked = (Span(*(claim[of][key] for key in ("ratio", "lower", "upper"))) for of in ("speedup", "same"))
     words = (
         f"Each dot is the median of one round of fresh processes, in order from top to bottom. Bars are "
-        f"{claim['speedup']['confidence']:.0%} intervals. A speedup is only claimed where the candidate's whole bar lies "
-        f"right of the shaded band, which is how far this run misjudged the baseline against itself."
+        f"{claim['speedup']['confidence']:.0%} intervals. A speedup is only claimed where the candidate's whole bar "
+        f"lies right of the shaded band, which is how far this run misjudged the baseline against itself."
     )
     return _both(lambda width: speedups(candidate, same, claimed, faked, claim["resolution"], width)), words
 
@@ -119,7 +120,8 @@ def _variants(certificate: Mapping[str, Any]) -> Drawn | str:
          time_text(each["median_ns"]), "base" if each["variant"] == baseline["variant"] else "again")
         for each in working
     ]  # fmt: skip
-    words = "Median time of a call when the baseline was chosen; it was measured again beside the candidate."
+    words = "Median time of a call when the baseline was chosen"
+    words += "." if certificate["timing"] is None else "; it was measured again beside the candidate."
     if baseline["from_cache"]:
         words += " The choice is from an earlier run on this machine with these versions."
     return _both(lambda width: bars(rows, None, width, "time of a call")), words

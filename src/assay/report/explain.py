@@ -41,6 +41,16 @@ FAMILIES: dict[str, str] = {
     "integers": "small whole numbers",
 }
 
+WEIGHTS: dict[str, str] = {"fatal": "rejects", "doubt": "forbids acceptance", "note": "for information"}
+
+FAULTS: dict[str, str] = {
+    "user": "the command or a setting is at fault",
+    "task": "the task is at fault",
+    "candidate": "the candidate is at fault",
+    "machine": "the machine is at fault",
+    "assay": "a defect of Assay",
+}
+
 VERDICTS: dict[str, str] = {
     "ACCEPT": "right on everything tried, and faster by more than this run could fake",
     "REJECT": "wrong, broken, cheating, or provably not faster",

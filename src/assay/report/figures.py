@@ -7,8 +7,6 @@ axis can hold (a certificate may come from anybody).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +14,18 @@ import numpy as np
 from markupsafe import Markup
 
 from assay.referee.samples import Floats, Side, Triples
+from assay.report.axes import MARGIN, axis, beside, inside, size_class
 from assay.report.evidence import RoundRatios
 from assay.report.scales import LogScale, tick_text
-from assay.report.svg import CHARACTER_PX, dots, element, line, picture, rectangle, text
-from assay.report.units import digits, plural, ratio_text, time_text, time_unit
+from assay.report.svg import dots, line, picture, rectangle, text
+from assay.report.units import digits, interval_text, plural, ratio_text, time_text, time_unit
 
 _SIDES = (
     (Side.BASELINE, "baseline", "base"),
     (Side.BASELINE_AGAIN, "baseline again", "again"),
     (Side.CANDIDATE, "candidate", "cand"),
 )
-_ROW, _TOP = 74.0, 8.0
+_ROW, _TOP = 88.0, 8.0
 _GOLDEN = 0.6180339887498949
 _BEYOND = 0.985
 """Calls slower than this quantile by 15 % are counted at the edge instead of squeezing all others."""
@@ -41,7 +40,7 @@ def call_times(triples: Triples, width: float) -> Markup:
     high = min(float(wall.max()), float(np.quantile(wall, _BEYOND)) * 1.15)
     scale = LogScale(float(wall.min()) / 1.02 / size, high * 1.02 / size, MARGIN, width - MARGIN)
     bottom = _TOP + _ROW * len(_SIDES)
-    parts = axis(scale, _TOP, bottom, f"time of one call ({unit}, logarithmic)", tick_text)
+    parts = axis(scale, _TOP, bottom, f"time of one call ({unit}, log scale)", tick_text)
     words = []
     for row, (side, name, css) in enumerate(_SIDES):
         times = wall[:, side] / size
@@ -65,10 +64,11 @@ def _row_of_calls(
         dots((p for p, w, b in zip(points, waited, beyond, strict=True) if not w and not b), f"dot {css}"),
         line(scale(median), top + 22, scale(median), top + 66, f"median {css}"),
     ]
-    facts = f"median {digits(median)} {unit}"
+    parts += [text(scale.end, top + 14, f"median {digits(median)} {unit}", "label", "end")]
     if beyond.any():
-        facts += f"; {int(beyond.sum())} beyond, to {digits(float(times.max()))} {unit}"
-    return [*parts, text(scale.end, top + 14, facts, "label", "end")]
+        facts = f"{int(beyond.sum())} beyond, up to {digits(float(times.max()))} {unit} →"
+        parts += [text(scale.end, top + 78, facts, "label tick", "end")]
+    return parts
 
 
 def _spread(x: Floats, height: float) -> Floats:
@@ -94,17 +94,20 @@ def speedups(
 ) -> Markup:
     """The median speedup of every round, in their order from top to bottom, with both intervals and what A/A fakes."""
     values = [*candidate.ratios, *same.ratios, claimed.lower, claimed.upper, faked.lower, faked.upper,
-              1 / (1 + resolution), 1 + resolution]  # fmt: skip
-    reach = (max(values) / min(values)) ** 0.06
-    scale = LogScale(float(min(values) / reach), float(max(values) * reach), MARGIN, width - MARGIN)
+              1 / (1 + resolution), 1 + resolution, 0.99, 1.01]  # fmt: skip
+    low, high = float(min(values)), float(max(values))
+    if low <= 0:
+        raise ValueError(f"a speedup must be positive: {low}")
+    reach = (high / low) ** 0.06
+    scale = LogScale(low / reach, high * reach, MARGIN, width - MARGIN)
     top, depth = 26.0, 92.0
     bottom = top + 2 * depth
-    low, high = scale(1 / (1 + resolution)), scale(1 + resolution)
-    parts = [rectangle(low, top, high - low, bottom - top, "band")]
-    parts += axis(scale, top, bottom, "speedup over the baseline (times, logarithmic)", lambda v: f"{tick_text(v)}x")
+    left, right = scale(1 / (1 + resolution)), scale(1 + resolution)
+    parts = [rectangle(left, top, right - left, bottom - top, "band")]
+    parts += axis(scale, top, bottom, "times as fast as the baseline, log scale", lambda v: f"{tick_text(v)}x")
     parts += [
         line(scale(1.0), top - 6, scale(1.0), bottom, "one"),
-        inside((low + high) / 2, 14, f"1x, and the {resolution:.1%} that this run can fake", width),
+        inside((left + right) / 2, 14, f"1x, and the {resolution:.1%} that this run can fake", width),
     ]
     for row, (rounds, span, name, css) in enumerate(
         ((same, faked, "baseline again", "again"), (candidate, claimed, "candidate", "cand"))
@@ -117,22 +120,22 @@ def speedups(
     return picture(width, bottom + 44, label, size_class(width), parts)
 
 
-def _row_of_rounds(
-    rounds: RoundRatios, span: Span, scale: LogScale, top: float, name: str, css: str
-) -> list[Markup]:  # fmt: skip
+def _row_of_rounds(rounds: RoundRatios, span: Span, scale: LogScale, top: float, name: str, css: str) -> list[Markup]:
     step = 38.0 / max(len(rounds.ratios), 1)
     points = [(scale(float(ratio)), top + 30 + (index + 0.5) * step) for index, ratio in enumerate(rounds.ratios)]
     y = top + 80.0
     left, right, middle = scale(span.lower), scale(span.upper), scale(span.ratio)
-    ends = Markup().join(line(x, y - 5, x, y + 5, f"interval {css}") for x in (left, right))
+    ends = Markup().join(line(x, y - 8, x, y + 8, f"interval {css}") for x in (left, right))
+    places = [left, right, *(x for x, _ in points)]
+    style, width = f"label strong {css}-text", scale.end + MARGIN
     return [
-        inside(middle, top + 18, name, scale.end + MARGIN, f"label strong {css}-text"),
+        beside(min(places), max(places), top + 53, name, width, style) or inside(middle, top + 18, name, width, style),
         dots(points, f"dot large {css}"),
         line(left, y, right, y, f"interval {css}"),
         ends,
-        dots([(middle, y)], f"dot huge {css}"),
+        dots([(middle, y)], f"dot estimate {css}"),
     ]
 
 
 def _interval_text(span: Span) -> str:
-    return f"{ratio_text(span.ratio)} ({ratio_text(span.lower)} to {ratio_text(span.upper)})"
+    return f"{ratio_text(span.ratio)} ({interval_text(span.lower, span.upper, span.ratio)})"

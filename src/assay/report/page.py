@@ -8,6 +8,7 @@ shows what a certificate says; whether that is so is for `assay verify`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from assay.report import drawing
-from assay.report.explain import FAMILIES, LAYERS, TIERS, VERDICTS, shape_text
+from assay.report.explain import FAMILIES, LAYERS, TIERS, VERDICTS, WEIGHTS, shape_text
 from assay.report.hostile import shown
 from assay.report.signing import check_signature
-from assay.report.terminal import right_text, speedup_text
-from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_text, time_text
+from assay.report.terminal import decisive_code, effect_text, right_text, speedup_text
+from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_text, sentence
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_LINES = 4000
 """Lines of one source file that a page shows; the certificate has them all."""
 
-_EFFECTS = {"fatal": "rejects", "doubt": "forbids acceptance", "note": "for information"}
-_FAULTS = {
-    "user": "for whoever gave the command",
-    "task": "for the task's author",
-    "candidate": "for the candidate's author",
-    "machine": "for whoever runs this machine",
-    "assay": "a defect of Assay",
-}
 _SYMBOLS = {"ACCEPT": "✓", "REJECT": "✗", "INCONCLUSIVE": "?"}
 
 
 def render_page(certificate: Mapping[str, Any]) -> str:
     """The page of a certificate that `make_certificate` made or `read_certificate` checked."""
-    environment = Environment(
+    return _environment().get_template("page.html.jinja").render(view(certificate))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Compiling the template takes ten times as long as filling it."""
+    return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -46,7 +45,6 @@ def render_page(certificate: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    return environment.get_template("page.html.jinja").render(view(certificate))
 
 
 def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +57,7 @@ def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
         "reason": _reason(certificate),
         "facts": _facts(certificate),
         "findings": _findings(certificate),
+        "claimed": _claimed(certificate),
         "figures": drawing.figures(certificate),
         "coverage": _coverage(certificate),
         "layers": _layers(certificate),
@@ -67,7 +66,6 @@ def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
         "sources": [_source(certificate, part) for part in ("candidate", "task")],
         "signature": _signature(certificate),
         "missing": certificate["missing"],
-        "time_text": time_text,
     }
 
 
@@ -78,11 +76,13 @@ def _finalize(value: Any) -> Any:
 def _headline(certificate: Mapping[str, Any]) -> str:
     speedup = certificate["speedup"]
     if certificate["right"] is False:
-        return "not right"
+        return decisive_code(certificate).replace("-", " ")
     if speedup is None:
         return "speed not known"
     ratio = speedup["ratio"]
-    return f"{ratio_text(ratio)} as fast" if certificate["verdict"] != "INCONCLUSIVE" else f"about {ratio_text(ratio)}"
+    if certificate["verdict"] == "INCONCLUSIVE":
+        return "speed not proved"
+    return f"{ratio_text(ratio).removesuffix('x')} times as fast"
 
 
 def _reason(certificate: Mapping[str, Any]) -> str:
@@ -90,8 +90,8 @@ def _reason(certificate: Mapping[str, Any]) -> str:
     for weight in ("fatal", "doubt"):
         for finding in certificate["findings"]:
             if finding["weight"] == weight:
-                return str(finding["message"])
-    return f"{VERDICTS[certificate['verdict']]}".capitalize() + "."
+                return sentence(finding["message"])
+    return sentence(VERDICTS[certificate["verdict"]])
 
 
 def _facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -103,22 +103,36 @@ def _facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
     cores = machine.get("cores")
     facts.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
-    facts.append(("When", f"{certificate['created']}, in {seconds_text(certificate['seconds'])}"))
+    facts.append(("When", f"{_moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
     return facts
 
 
+def _moment(created: str) -> str:
+    return created.replace("T", " ").replace("Z", " UTC")
+
+
 def _findings(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    order = list(_EFFECTS)
+    order = list(WEIGHTS)
     ranked = sorted(certificate["findings"], key=lambda finding: order.index(finding["weight"]))
     return [
         {
             **finding,
-            "effect": _EFFECTS[finding["weight"]],
-            "whose": _FAULTS.get(finding["fault"] or "", ""),
+            "message": sentence(finding["message"]),
+            "effect": effect_text(finding),
             "witness": [(key, _short(value)) for key, value in finding["data"].items()],
         }
         for finding in ranked
     ]
+
+
+def _claimed(certificate: Mapping[str, Any]) -> str:
+    """What the statistics concluded, in their own words, and from how many turns."""
+    claim = certificate["claim"]
+    if claim is None:
+        return ""
+    drops = claim["drops"]
+    compared = f" {drops['kept']} of {plural(drops['turns'], 'turn')} were compared." if drops else ""
+    return sentence(claim["message"]) + compared
 
 
 def _coverage(certificate: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -164,19 +178,24 @@ def _audit(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _machine(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = certificate["machine"]
     caches = [f"L{c['level']} {c['kind']} {bytes_text(c['size_bytes'])}" for c in facts.get("caches") or ()]
-    rows: list[tuple[str, Callable[[Any], str]]] = [
-        ("cpu_model", str), ("cores", str), ("cpu_quota", str), ("memory_total_bytes", bytes_text), ("hypervisor", str),
-        ("container", str), ("load_average", str), ("cpu_pressure", lambda share: f"{share:.0%} of the last 10 s"),
+    rows: list[tuple[str, str, Callable[[Any], str]]] = [
+        ("Processor", "cpu_model", str), ("Usable cores", "cores", str), ("Quota of cores", "cpu_quota", str),
+        ("Memory", "memory_total_bytes", bytes_text), ("Hypervisor", "hypervisor", str),
+        ("Container", "container", str),
+        ("Load", "load_average", str), ("Waiting for a core", "cpu_pressure", lambda share: f"{share:.0%} of the time"),
     ]  # fmt: skip
-    shown_rows = [(key.removesuffix("_bytes").replace("_", " "), _fact(certificate, key, words)) for key, words in rows]
     versions = [(name, version or "not known") for name, version in certificate["environment"].items()]
-    return [*shown_rows, ("caches", ", ".join(caches) or "not known"), *versions]
+    return [
+        *((name, _fact(certificate, key, words)) for name, key, words in rows),
+        ("Caches", ", ".join(caches) or "not known"),
+        *versions,
+    ]
 
 
 def _fact(certificate: Mapping[str, Any], key: str, words: Callable[[Any], str]) -> str:
     value = certificate["machine"].get(key)
     if value is None:
-        return f"not known: {certificate['missing'].get(f'machine.{key}', 'no reason given')}"
+        return str(certificate["missing"].get(f"machine.{key}", "not known, and no reason given"))
     return words(value) if isinstance(value, str | int | float) else _short(value)
 
 

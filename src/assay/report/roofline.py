@@ -12,6 +12,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from assay.report.axes import MARGIN, axis, inside, size_class, text_width, vertical_axis
+from assay.report.scales import LogScale, tick_text
+from assay.report.svg import dots, element, line, picture, rectangle, text
+from assay.report.units import digits
+
+
 def roofline(points: Mapping[str, Mapping[str, Any]], width: float) -> Markup:
     """Operations per second over operations per byte, under the roofs of memory and arithmetic.
 
@@ -27,8 +33,8 @@ def roofline(points: Mapping[str, Mapping[str, Any]], width: float) -> Markup:
     y = LogScale(min(*rates, memory * x.low) / 2 / 1e9, peak * 3 / 1e9, bottom, top)
     roof = [(x.low, memory * x.low), (ridge, peak), (x.high, peak)]
     path = "M" + "L".join(f"{x(a):.1f} {y(b / 1e9):.1f}" for a, b in roof)
-    parts = axis(x, top, bottom, "operations per byte that must move (logarithmic)", tick_text)
-    parts += vertical_axis(y, left, right, "Gop/s (logarithmic)")
+    parts = axis(x, top, bottom, "operations per necessary byte, log scale", tick_text)
+    parts += vertical_axis(y, left, right, "Gop/s, log scale")
     parts += [element("path", d=path, class_="roof"), *_roof_labels(x, y, memory, peak, str(any_point["level"]), ridge)]
     parts.append(line(x(intensity), y(min(memory * intensity, peak) / 1e9), x(intensity), bottom, "guide"))
     parts += _roofline_points(points, x, y, intensity)
@@ -46,18 +52,21 @@ def _share(point: Mapping[str, Any]) -> str:
 def _roofline_points(
     points: Mapping[str, Mapping[str, Any]], x: LogScale, y: LogScale, intensity: float
 ) -> list[Markup]:  # fmt: skip
-    parts, taken = [], -math.inf
-    at_left = x(intensity) > (x.start + x.end) / 2
+    parts, taken, at = [], -math.inf, x(intensity)
+    at_left = at > (x.start + x.end) / 2
     order = sorted(points.items(), key=lambda item: -float(item[1]["flops_per_s"]))
     for name, point in order:
         height = y(float(point["flops_per_s"]) / 1e9)
         taken = max(height + 4, taken + 17)
         css = "cand" if name == "candidate" else "base"
-        aside, anchor = (-10, "end") if at_left else (10, "start")
+        style = f"label strong {css}-text"
+        aside, anchor, room = (-10, "end", at - x.start) if at_left else (10, "start", x.end - at)
         words = f"{name}: {_share(point)}"
+        if text_width(words, style) > room - 10:
+            words = words.partition(" of ")[0]
         parts += [
-            dots([(x(intensity), height)], f"dot huge {css}"),
-            text(x(intensity) + aside, taken, words, f"label strong {css}-text", anchor),
+            dots([(at, height)], f"dot huge {css}"),
+            text(at + aside, taken, words, style, anchor),
         ]
     return parts
 
@@ -87,7 +96,7 @@ def bars(
     for name, value, words, css in rows:
         parts += [
             text(MARGIN, y + 14, name, f"label strong {css}-text"),
-            text(right, y + 14, words, "label", "end"),
+            text(right - (8 if roof else 0), y + 14, words, "label", "end"),
             rectangle(MARGIN, y + 20, (right - MARGIN) * value / longest, 14, f"bar {css}"),
         ]
         y += 46

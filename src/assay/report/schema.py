@@ -1,7 +1,7 @@
 """The certificate's JSON layout: its version, its history, and a check that a file has that layout.
 
 Version history:
-  1  the first: 29 parts, see `LAYOUT`; `identity` is over everything but itself and `signature`.
+  1  the first: the parts of `LAYOUT`; `identity` is over everything but itself and `signature`.
 
 A certificate comes from anybody, so that nothing below is taken on trust: numbers are finite, keys occur once, depth
 and size are bounded. What the parts claim is not checked here; `assay verify` runs them again.
@@ -64,9 +64,18 @@ _CLAIM = {
 }  # fmt: skip
 _TIMING = {
     "rounds": COUNT, "turns": COUNT, "spawn_ms": Optional(NUMBER),
-    "overhead": {"median_ns": NUMBER, "spread_ns": NUMBER, "error_ns": NUMBER, "samples": COUNT},
+    "overhead": {"median_ns": NUMBER, "spread_ns": NUMBER, "error_ns": NUMBER, "samples": COUNT,
+                 "baseline_extra_ns": NUMBER},
     "floor": Optional({"min_ns": NUMBER, "bound": TEXT, "explanation": TEXT, "inputs": MapOf(ANY)}),
     "roofline": MapOf(_POINT), "samples": _SAMPLES,
+}  # fmt: skip
+_MACHINE = {
+    "machine": TEXT, "cpu_model": Optional(TEXT), "isa": [TEXT], "cores": COUNT, "cpu_quota": Optional(NUMBER),
+    "memory_total_bytes": Optional(COUNT), "memory_available_bytes": Optional(COUNT),
+    "caches": Optional([{"level": COUNT, "kind": TEXT, "size_bytes": COUNT, "shared_by": COUNT}]), "kernel": TEXT,
+    "hypervisor": Optional(TEXT), "container": Optional(TEXT), "huge_pages": Optional(TEXT), "glibc": Optional(TEXT),
+    "python": TEXT, "torch": Optional(TEXT), "gxx": Optional(TEXT), "load_average": Optional(NUMBER),
+    "cpu_pressure": Optional(NUMBER), "unknown": MapOf(TEXT), "identity": TEXT,
 }  # fmt: skip
 LAYOUT: dict[str, Any] = {
     "schema": TEXT, "version": COUNT, "created": TEXT, "identity": TEXT, "verdict": TEXT, "right": Optional(FLAG),
@@ -78,7 +87,7 @@ LAYOUT: dict[str, Any] = {
     "artifact": Optional({"identity": TEXT, "build_cpu_seconds": Optional(NUMBER)}),
     "config": {"depth": TEXT, "budget_s": NUMBER, "threads": COUNT, "memory_bytes": COUNT, "baseline": TEXT,
                "call_timeout_s": NUMBER},
-    "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": MapOf(ANY), "environment": MapOf(Optional(TEXT)),
+    "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": _MACHINE, "environment": MapOf(Optional(TEXT)),
     "audit": Optional({"trivial": [{"answer": TEXT, "passes_on": [TEXT], "fails_on": [TEXT]}]}),
     "baseline": Optional({
         "variant": TEXT, "from_cache": FLAG,

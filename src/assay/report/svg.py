@@ -6,14 +6,17 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
-CHARACTER_PX = 7.0
-"""About the width of a character at 13 px in a sans-serif face, to keep labels inside and apart."""
+from assay.report.hostile import shown
+
+CHARACTER_PX, STRONG_PX = 7.2, 8.0
+"""About the width of a character at 13 px in a wide sans-serif face, plain and bold: labels must stay inside."""
 
 
 def element(name: str, content: str | Markup = "", **attributes: str | float) -> Markup:
     """One element; `class_` stands for class, other underscores for hyphens. Content that is no Markup is escaped."""
     parts = [f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"' for key, value in attributes.items()]
-    return Markup(f"<{name}{''.join(parts)}>{escape(content)}</{name}>")
+    inner = content if isinstance(content, Markup) else escape(shown(content))
+    return Markup(f"<{name}{''.join(parts)}>{inner}</{name}>")
 
 
 def text(x: float, y: float, words: str, css: str = "", anchor: str = "start", **attributes: str | float) -> Markup:
@@ -44,4 +47,4 @@ def picture(width: float, height: float, label: str, css: str, parts: Iterable[M
 
 
 def _value(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+    return shown(value) if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")

@@ -1,9 +1,9 @@
-"""Tables for the other verbs: a task's audit, the list of tasks, and what this machine is worth as a referee."""
+"""What the other verbs print: a task's audit, the list of tasks, a replay, and this machine's worth as a referee."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,21 +13,15 @@ from assay.machine.facts import MachineFacts
 from assay.machine.isolation import IsolationReport
 from assay.machine.peaks import Peaks
 from assay.referee.audit import Audit, Trivial
+from assay.referee.judgement import Judgement
 from assay.referee.pairing import Refusal
-from assay.report.explain import shape_text
+from assay.referee.tiers import Isolation
+from assay.report.explain import LAYERS, TIERS
 from assay.report.hostile import one_line
-from assay.report.terminal import make_console
-from assay.report.units import bytes_text, plural, rate_text
-
-
-@dataclass(frozen=True, slots=True)
-class TaskListing:
-    """One task in a list: its name, its family and the sizes that are timed."""
-
-    name: str
-    summary: str
-    family: str = ""
-    axes: dict[str, int] | None = None
+from assay.report.replay import Holds, Replay
+from assay.report.terminal import make_console, print_findings, speedup_text
+from assay.report.units import bytes_text, interval_text, plural, rate_text, ratio_text
+from assay.tasks.listing import TaskListing
 
 
 def render_audit(audit: Audit, task: str, console: Console | None = None) -> None:
@@ -51,29 +45,69 @@ def render_audit(audit: Audit, task: str, console: Console | None = None) -> Non
 
 
 def render_tasks(listings: Iterable[TaskListing], console: Console | None = None) -> None:
-    """Print one line for each task."""
+    """Print one line for each task; one that cannot be loaded says why."""
     console = console or make_console()
-    table = _table("Task", "Family", "Timed at", "What")
+    table = _table("Task", "Format", "Family", "What")
     tasks = tuple(listings)
     for each in tasks:
-        axes = shape_text(each.axes) if each.axes else ""
-        table.add_row(Text(each.name, "bold"), *(Text(one_line(part)) for part in (each.family, axes, each.summary)))
+        what = Text(one_line(each.summary)) if each.problem is None else Text(one_line(each.problem), "yellow")
+        table.add_row(Text(one_line(each.name), "bold"), Text(each.format.value), Text(one_line(each.family)), what)
     console.print(table)
     console.print(Text(f"{plural(len(tasks), 'task')}; also a .py file, a folder, a .json Definition, or module:Class"))
+
+
+def render_replay(replay: Replay, certificate: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print whether a certificate holds here, beside what it claims."""
+    console = console or make_console()
+    style = {Holds.YES: "bold green", Holds.NO: "bold red", Holds.UNDECIDED: "bold yellow"}[replay.holds]
+    here = replay.judgement
+    rows = [
+        ("Outcome", Text(f"{replay.holds.value.replace('-', ' ')}: ", style).append(one_line(replay.reason), "")),
+        ("Task", Text(one_line(certificate["task"]["name"]))),
+        ("Candidate", Text(one_line(certificate["candidate"]["name"]))),
+        ("Signature", Text(one_line(replay.signature.reason)).append(f" ({replay.signature.fingerprint or 'no key'})")),
+        ("Claimed", Text(f"{certificate['verdict']}, {one_line(speedup_text(certificate))}")),
+    ]
+    if here is not None:
+        rows.append(("Here", Text(f"{here.verdict.value}, {_speedup_here(here)}")))
+    grid = _grid()
+    for name, words in rows:
+        grid.add_row(name, words)
+    console.print(grid)
+    if here is not None and here.findings:
+        console.print()
+        print_findings([finding.to_json() for finding in here.findings], console)
+
+
+def _speedup_here(judgement: Judgement) -> str:
+    if judgement.speedup is None:
+        return "speed not measured"
+    ratio, lower, upper = judgement.speedup
+    return f"{ratio_text(ratio)} ({interval_text(lower, upper, ratio)})"
 
 
 def render_doctor(
     facts: MachineFacts,
     peaks: Peaks | None,
-    isolation: IsolationReport,
+    probed: IsolationReport,
     smallest_speedup: float | Refusal | None = None,
+    held: Isolation | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print what this machine is, can do, isolates and can prove. `smallest_speedup` is 1.02 for 2 %."""
+    """Print what this machine is, can do, isolates and can prove.
+
+    Args:
+        facts: what it is.
+        peaks: what it was seen to do; None where that was not measured.
+        probed: which layers it offers.
+        smallest_speedup: 1.02 for 2 %, why none can be proved, or None where it was not measured.
+        held: the layers that held in a real confined process.
+        console: where to print; stdout without one.
+    """
     console = console or make_console()
     _print_facts(facts, console)
     _print_peaks(peaks, console)
-    _print_isolation(isolation, console)
+    _print_isolation(probed, held, console)
     console.print(Text("Smallest speedup that a full judgement proves here, nine times in ten", "bold"))
     if isinstance(smallest_speedup, Refusal):
         console.print(Text(f"  none at present: {one_line(smallest_speedup.message)}", "yellow"))
@@ -84,9 +118,7 @@ def render_doctor(
 
 
 def _print_facts(facts: MachineFacts, console: Console) -> None:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = _grid()
     caches = [f"L{c.level} {c.kind} {bytes_text(c.size_bytes)}" for c in facts.caches or ()]
     rows: tuple[tuple[str, str, object], ...] = (
         ("Processor", "cpu_model", facts.cpu_model),
@@ -103,7 +135,7 @@ def _print_facts(facts: MachineFacts, console: Console) -> None:
         ("Waiting for a core", "cpu_pressure", None if facts.cpu_pressure is None else f"{facts.cpu_pressure:.0%}"),
     )
     for name, key, value in rows:
-        shown = f"unknown: {facts.unknown.get(key, 'no reason given')}" if value is None else str(value)
+        shown = facts.unknown.get(key, "not known, and no reason given") if value is None else str(value)
         grid.add_row(name, Text(one_line(shown)))
     console.print(Text("Machine", "bold"))
     console.print(grid)
@@ -124,13 +156,26 @@ def _print_peaks(peaks: Peaks | None, console: Console) -> None:
     console.print()
 
 
-def _print_isolation(isolation: IsolationReport, console: Console) -> None:
+def _print_isolation(probed: IsolationReport, held: Isolation | None, console: Console) -> None:
     table = _table("Isolation layer", "Here", "How, or why not")
-    for state in isolation.layers:
+    for state in probed.layers:
         here = Text("yes", "green") if state.available else Text("no", "bold yellow")
         table.add_row(Text(state.layer.value), here, Text(one_line(state.reason)))
     console.print(table)
     console.print()
+    if held is not None:
+        console.print(Text("Tier of a candidate judged here", "bold"))
+        console.print(Text(f"  {held.tier.value}: {TIERS[held.tier.value]}"))
+        for layer in held.missing:
+            console.print(Text(f"  missing: {LAYERS.get(layer, layer)} ({layer})", "yellow"))
+        console.print()
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def _table(*headings: str) -> Table:

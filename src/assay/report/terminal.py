@@ -16,19 +16,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from assay.report.explain import TIERS, VERDICTS
+from assay.report.explain import FAULTS, TIERS, VERDICTS, WEIGHTS
 from assay.report.hostile import one_line
-from assay.report.units import plural, ratio_text, seconds_text, time_text
+from assay.report.units import interval_text, plural, ratio_text, seconds_text, time_text
 
 VERDICT_STYLES = {"ACCEPT": "bold green", "REJECT": "bold red", "INCONCLUSIVE": "bold yellow"}
-_WEIGHTS = {"fatal": ("red", "rejects"), "doubt": ("yellow", "forbids acceptance"), "note": ("", "for information")}
-_FAULTS = {
-    "user": "act: you, the command or a setting",
-    "task": "act: the task's author",
-    "candidate": "act: the candidate's author",
-    "machine": "act: whoever runs this machine",
-    "assay": "a defect of Assay",
-}
+_WEIGHT_STYLES = {"fatal": "bold red", "doubt": "bold yellow", "note": "bold"}
 _MESSAGE_LENGTH, _MOST_ANSWERS = 700, 4
 
 
@@ -42,7 +35,7 @@ def render_verdict(certificate: Mapping[str, Any], path: Path | None = None, con
     console = console or make_console()
     console.print(_panel(certificate))
     console.print()
-    _print_findings(certificate["findings"], console)
+    print_findings(certificate["findings"], console)
     _print_sentences("Covered", certificate["covered"], "+", console)
     _print_sentences("Not covered", certificate["not_covered"], "-", console)
     if certificate["audit"] is not None:
@@ -90,8 +83,15 @@ def right_text(certificate: Mapping[str, Any]) -> str:
     """Whether the outputs were right, and how many were looked at."""
     done = certificate["correctness"]
     count = plural(done["verified_calls"], "output") + " verified" if done else "no output verified"
-    known = {True: f"yes, {count}", False: f"no ({count})", None: f"not known, {count}"}
-    return known[certificate["right"]]
+    if certificate["right"] is False:
+        return f"no: {decisive_code(certificate)} ({count})"
+    return f"yes, {count}" if certificate["right"] else f"not known, {count}"
+
+
+def decisive_code(certificate: Mapping[str, Any]) -> str:
+    """The code of the first finding that rejects; "unknown" in a certificate that has none."""
+    codes = (finding["code"] for finding in certificate["findings"] if finding["weight"] == "fatal")
+    return str(next(codes, "unknown"))
 
 
 def speedup_text(certificate: Mapping[str, Any]) -> str:
@@ -99,21 +99,26 @@ def speedup_text(certificate: Mapping[str, Any]) -> str:
     speedup, claim = certificate["speedup"], certificate["claim"]
     if speedup is None:
         return f"not measured: {certificate['missing'].get('speedup', 'no reason given')}"
-    interval = f"{ratio_text(speedup['lower'])} to {ratio_text(speedup['upper'])}"
+    interval = interval_text(speedup["lower"], speedup["upper"], speedup["ratio"])
     text = f"{ratio_text(speedup['ratio'])} ({speedup['confidence']:.0%} interval {interval})"
     if claim is not None and claim["resolution"] is not None:
         text += f"; this run could fake {claim['resolution']:.1%}"
     return text
 
 
-def _print_findings(findings: Iterable[Mapping[str, Any]], console: Console) -> None:
-    order = list(_WEIGHTS)
+def effect_text(finding: Mapping[str, Any]) -> str:
+    """What a finding does to the verdict, and whose fault it is."""
+    fault = FAULTS.get(finding["fault"] or "", "")
+    return WEIGHTS[finding["weight"]] + (f"; {fault}" if fault else "")
+
+
+def print_findings(findings: Iterable[Mapping[str, Any]], console: Console) -> None:
+    """Findings by weight: what each does, who is at fault, and its message."""
+    order = list(WEIGHTS)
     for finding in sorted(findings, key=lambda each: order.index(each["weight"])):
-        style, effect = _WEIGHTS[finding["weight"]]
-        fault = _FAULTS.get(finding["fault"] or "", "")
-        heading = Text(f"{finding['weight'].upper()} ", f"bold {style}".strip())
-        heading.append(one_line(finding["code"], 60), "bold").append(f"  {effect}")
-        console.print(heading.append(f"; {fault}" if fault else ""))
+        heading = Text(f"{finding['weight'].upper()} ", _WEIGHT_STYLES[finding["weight"]])
+        heading.append(one_line(finding["code"], 60), "bold").append(f"  {effect_text(finding)}")
+        console.print(heading)
         _print_indented(one_line(finding["message"], _MESSAGE_LENGTH), "  ", console)
     console.print()
 

@@ -42,9 +42,21 @@ def digits(value: float, count: int = 3) -> str:
     return f"{round(value, places):.{max(places, 0)}f}"
 
 
-def ratio_text(ratio: float) -> str:
-    """`1.83x`: a speedup, with a digit more near 1, where it counts."""
-    return f"{ratio:.3f}x" if 0.8 < ratio < 1.25 else f"{digits(ratio)}x"
+def ratio_text(ratio: float, like: float | None = None) -> str:
+    """`1.83x`: a speedup, with a digit more near 1, where it counts; with as many places as `like` would have."""
+    typical = abs(ratio if like is None else like)
+    places = 3 if 0.8 < typical < 1.25 else max(2 - math.floor(math.log10(typical)), 0) if typical else 2
+    return f"{ratio:.{min(places, 9)}f}x"
+
+
+def interval_text(lower: float, upper: float, ratio: float) -> str:
+    """`1.79x to 1.88x`: an interval around a speedup, in the places of the speedup."""
+    return f"{ratio_text(lower, ratio)} to {ratio_text(upper, ratio)}"
+
+
+def sentence(words: str) -> str:
+    """Words with a capital first letter and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def seconds_text(seconds: float) -> str:

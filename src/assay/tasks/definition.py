@@ -10,10 +10,8 @@ inputs. Not covered: workloads whose tensors lie in safetensors files are left o
 from __future__ import annotations
 
 import ast
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,10 @@ from assay.core.sources import SourceFile, Task, TaskFormat
 from assay.errors import InputError, TaskError
 from assay.tasks.definition_schema import Definition, TensorField, expression_code, parse_definition, read_json
 from assay.tasks.source_reading import parse_python, read_text
+from assay.tasks.workloads import Workload, read_workloads, workload_file
 
 PROGRAM_PATH = "task.py"
 WORKLOAD_AXIS = "workload"
-_KINDS = ("random", "scalar", "custom", "safetensors")
 
 _ADAPTER = """
 
@@ -87,21 +85,11 @@ def run({names}):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Workload:
-    """One line of the workload file."""
-
-    axes: dict[str, int]
-    scalars: dict[str, float]
-    custom: bool
-    missing_file: str | None
-
-
 def definition_task(path: Path) -> Task:
     """The task of a Definition file or of a folder that holds one. Raises InputError or TaskError."""
     file = find_definition(path)
     definition = parse_definition(read_json(read_text(file, "definition"), str(file)), str(file))
-    workloads = _read_workloads(_workload_file(file, definition.name), definition)
+    workloads = read_workloads(workload_file(file, definition.name), definition)
     usable = [workload for workload in workloads if workload.missing_file is None]
     if not usable:
         raise TaskError(
@@ -134,77 +122,7 @@ def find_definition(path: Path) -> Path:
     )
 
 
-def _workload_file(file: Path, name: str) -> Path:
-    """Where the workloads lie: beside the definition, or in the `workloads` folder of the data set around it."""
-    beside = [file.with_suffix(".jsonl"), file.parent / "workload.jsonl", file.parent / "workloads.jsonl"]
-    around = [
-        found
-        for parent in list(file.resolve().parents)[:5]
-        if (parent / "workloads").is_dir()
-        for found in sorted((parent / "workloads").rglob(f"{name}.jsonl"))
-    ]
-    for place in (*beside, *around):
-        if place.is_file():
-            return place
-    raise TaskError(
-        f"{name} has no workloads",
-        value=str(beside[0]),
-        rule="a Definition needs workloads: a .jsonl file with a value for every var axis",
-        next_step='for example: {"uuid": "1", "axes": {"M": 128}, "inputs": {"A": {"type": "random"}}}',
-    )
-
-
-def _read_workloads(path: Path, definition: Definition) -> list[_Workload]:
-    found: list[_Workload] = []
-    for number, line in enumerate(read_text(path, "workload file").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TaskError(f"{where} is not JSON", value=error.msg) from None
-        data = data.get("workload", data) if isinstance(data, dict) else data
-        if not isinstance(data, dict) or not isinstance(data.get("axes"), dict):
-            raise TaskError(f"{where} is not a workload", value=line[:80], rule="a JSON object with axes and inputs")
-        found.append(_workload(data, definition, where))
-    return found
-
-
-def _workload(data: Mapping[str, Any], definition: Definition, where: str) -> _Workload:
-    axes = {}
-    for axis in definition.variables:
-        value = data["axes"].get(axis)
-        if type(value) is not int or value < 0:
-            raise TaskError(f"{where} gives no size to axis {axis}", value=repr(value), rule="a whole number")
-        axes[axis] = value
-    sources = data.get("inputs") or {}
-    scalars: dict[str, float] = {}
-    custom, missing = False, None
-    for field in definition.inputs:
-        source = sources.get(field.name, {"type": "random"})
-        kind = source.get("type") if isinstance(source, dict) else None
-        if kind not in _KINDS:
-            raise TaskError(f"{where}: {field.name} has an unknown type", value=repr(kind), rule=", ".join(_KINDS))
-        if kind == "scalar":
-            scalars[field.name] = _number(source.get("value"), f"{where}: {field.name}")
-        elif field.shape is None and kind == "random":
-            raise TaskError(f"{where} gives no value to the number {field.name}", rule='{"type": "scalar", "value": 1}')
-        elif kind == "custom" and definition.custom_entry is None:
-            raise TaskError(f"{where}: {field.name} is custom", rule="the definition names custom_inputs_entrypoint")
-        custom = custom or kind == "custom"
-        if kind == "safetensors":
-            missing = f"{field.name}: {source.get('path')} ({source.get('tensor_key')})"
-    return _Workload(axes, scalars, custom, missing)
-
-
-def _number(value: Any, where: str) -> float:
-    if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
-        raise TaskError(f"{where} is not a finite number", value=repr(value)[:60])
-    return value
-
-
-def _program(definition: Definition, workloads: Sequence[_Workload]) -> str:
+def _program(definition: Definition, workloads: Sequence[Workload]) -> str:
     styles = [(f.name, list(f.shape or ()), f.dtype.value, _style(f)) for f in definition.inputs]
     names = ", ".join(field.name for field in definition.inputs)
     text = definition.reference.rstrip() + "\n"
@@ -222,7 +140,7 @@ def _program(definition: Definition, workloads: Sequence[_Workload]) -> str:
     )
 
 
-def _declared(definition: Definition, workloads: Sequence[_Workload]) -> dict[str, Any]:
+def _declared(definition: Definition, workloads: Sequence[Workload]) -> dict[str, Any]:
     """TASK: the first workload's axes, and what the others change; a number tells workloads apart where axes do not."""
     same_sources = all(w.scalars == workloads[0].scalars and w.custom == workloads[0].custom for w in workloads)
     tables = [w.axes if same_sources else {**w.axes, WORKLOAD_AXIS: n} for n, w in enumerate(workloads)]
@@ -244,7 +162,7 @@ def _declared(definition: Definition, workloads: Sequence[_Workload]) -> dict[st
     }
 
 
-def _limits(definition: Definition, workloads: Sequence[_Workload]) -> dict[str, dict[str, int]]:
+def _limits(definition: Definition, workloads: Sequence[Workload]) -> dict[str, dict[str, int]]:
     """A range for the one axis that varies among the workloads; where several vary, they may depend on each other."""
     varying = [axis for axis in definition.variables if len({workload.axes[axis] for workload in workloads}) > 1]
     if len(varying) != 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -172,6 +173,8 @@ def _tensor(name: str, spec: Any, axes: set[str], where: str) -> TensorField:
     shape = spec.get("shape") if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or not (shape is None or isinstance(shape, list)):
         raise TaskError(f"{where} describes {name} wrongly", value=repr(spec)[:100], rule="shape and dtype")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise TaskError(f"{where} has a tensor whose name is not an identifier", value=name)
     unknown = [axis for axis in shape or () if axis not in axes]
     if unknown:
         raise TaskError(f"{where} uses an axis that it does not declare", value=f"{unknown[0]} in {name}")

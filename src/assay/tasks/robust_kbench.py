@@ -124,7 +124,8 @@ def _program(
         "weights": "live",
     }
     fixed = {key: value for key, value in given.items() if key not in axes}
-    program = text + _ADAPTER.format(declared=declared, init={**init, **shared}, fixed=fixed)
+    init = _for_constructor({**init, **shared}, facts)
+    program = text + _ADAPTER.format(declared=declared, init=init, fixed=fixed)
     if "torch" not in {alias.name for node in facts.tree.body if isinstance(node, ast.Import) for alias in node.names}:
         program += "\n\nimport torch\n"
     if direction == "backward":
@@ -160,6 +161,17 @@ def _first(config: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     if not isinstance(value, list) or not value or not isinstance(value[0], dict):
         raise TaskError(f"{where} lacks {key}", value=repr(value)[:80], rule="a list of at least one JSON object")
     return dict(value[0])
+
+
+def _for_constructor(init: dict[str, Any], facts: PythonFacts) -> dict[str, Any]:
+    """The part of a configuration that Model's constructor takes; one published folder names more."""
+    methods = {item.name: item for item in facts.classes["Model"].body if isinstance(item, ast.FunctionDef)}
+    if "__init__" not in methods:
+        return {}
+    if methods["__init__"].args.kwarg is not None:
+        return init
+    accepted = _accepted(methods["__init__"])
+    return {key: value for key, value in init.items() if key in accepted}
 
 
 def _accepted(function: ast.FunctionDef) -> set[str]:

@@ -8,8 +8,8 @@ The method, with nothing executed:
 3. A size is left alone where it is small, where the program's classes contain the same number as a literal (a width)
    or as an argument's default (an image size), where half of it would break a divisibility that held before (groups,
    heads, patches), and where it would fall below four times the kernel. Image sizes are left alone where a linear layer
-   follows convolutions without a global pooling between them, for its width counts the pixels, and so is the last
-   dimension where a layer normalisation follows convolutions, for its weight has that width.
+   follows convolutions without a global pooling between them, for its width counts the pixels, and so are widths where
+   a layer normalisation follows convolutions, for its weight may have the image's width.
 
 Every changed constant is named in a note with its old and its new value.
 """
@@ -25,11 +25,9 @@ from assay.tasks.scaling_cost import CostModel
 from assay.tasks.size_constants import ProgramSizes, SizeConstant, read_sizes
 from assay.tasks.source_reading import PythonFacts
 
-_SMALL = 32
-"""Sizes below this are settings (heads, groups, kernels) more often than sizes."""
-
-_LEAST_BATCH = 2
-"""One image in training mode has no batch statistics."""
+_SMALL = {0: 3, 1: 16, 2: 32}
+"""Least size of each kind that may shrink: below are settings (heads, groups, kernels) more often than sizes, and one
+image in training mode has no batch statistics."""
 
 _SETTINGS = ("kernel", "stride", "padding", "dilation", "group", "head", "layers", "pool", "patch", "dropout")
 _DIVISORS = ("group", "head", "patch", "block", "state", "pool", "ratio")
@@ -43,14 +41,19 @@ class _Kind(IntEnum):
     FEATURE = 2
 
 
-# The order in which sizes are halved, each down to its floor; the second half only where the first did not suffice.
+# The order in which sizes are halved, each down to its floor; a later line only where the earlier did not suffice.
 _STEPS = (
-    (_Kind.BATCH, 16),
+    (_Kind.BATCH, 64),
     (_Kind.EXTENT, 64),
+    (_Kind.FEATURE, 1024),
+    (_Kind.BATCH, 8),
+    (_Kind.EXTENT, 32),
     (_Kind.FEATURE, 256),
-    (_Kind.BATCH, _LEAST_BATCH),
+    (_Kind.BATCH, 2),
     (_Kind.EXTENT, 16),
     (_Kind.FEATURE, 64),
+    (_Kind.EXTENT, 8),
+    (_Kind.FEATURE, 32),
 )
 
 
@@ -113,7 +116,8 @@ def _least_extent(program: ProgramSizes, cost: CostModel) -> int:
     kernel = max((c.value for c in program.constants.values() if "kernel" in c.name), default=1)
     dilation = max((c.value for c in program.constants.values() if "dilation" in c.name), default=1)
     network = 32 if cost.has_convolution and len(cost.layers) >= 4 else 1
-    return max(4 * kernel, 2 * kernel * dilation, network)
+    kernels = 2 if cost.transposed else 4  # a transposed convolution enlarges what it is given
+    return max(kernels * kernel, 2 * kernel * dilation, network)
 
 
 def _groups(program: ProgramSizes, facts: PythonFacts, cost: CostModel) -> list[_Shrinkable]:
@@ -125,10 +129,10 @@ def _groups(program: ProgramSizes, facts: PythonFacts, cost: CostModel) -> list[
     found: dict[tuple[_Kind, int], list[str]] = {}
     for label, constant in program.constants.items():
         kind = _kind(constant, program, cost)
-        small = constant.value < _SMALL if kind is not _Kind.BATCH else constant.value <= _LEAST_BATCH
         pinned = constant.value in (literals if kind is _Kind.FEATURE else defaults if kind is _Kind.EXTENT else ())
-        pinned = pinned or (label == normalised and cost.has_layer_norm and cost.has_convolution)
-        if kind is None or small or pinned or (kind is _Kind.EXTENT and counts_pixels):
+        if cost.has_layer_norm and cost.has_convolution:
+            pinned = pinned or label == normalised or (kind is _Kind.FEATURE and label in program.init_labels)
+        if kind is None or constant.value < _SMALL[kind] or pinned or (kind is _Kind.EXTENT and counts_pixels):
             continue
         key = (_Kind.BATCH if constant.value in broadcast else kind, constant.value)
         found.setdefault(key, []).append(label)

@@ -1,6 +1,6 @@
 """How many elements and multiply-adds a call of a KernelBench program takes, estimated from its text alone.
 
-One layer's cost is a formula; a network's is that of its layers' call sites at the input's resolution, divided by four
+One layer's cost is a formula; a network's is that of its layers' call sites at the input's resolution, divided by two
 because resolutions fall as widths rise. Good to a factor of about ten, which halving sizes forgives.
 """
 
@@ -16,15 +16,15 @@ from assay.tasks.source_reading import PythonFacts
 MAX_ELEMENTS = 2**22
 """Input elements of a scaled task: 16 MiB in float32, beyond the second-level cache and yet quick to draw and check."""
 
-MAX_WORK = 2**27
-"""Multiply-adds of a scaled task: 2 to 20 ms on two cores, by how well the operation is implemented."""
+MAX_WORK = 2**28
+"""Multiply-adds of a scaled task: 5 to 20 ms on two cores, by how well the operation is implemented."""
 
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"})
 _DENSE = frozenset({"Linear", "Bilinear", "MultiheadAttention", "TransformerEncoderLayer"})
 _PRODUCTS = frozenset({"matmul", "bmm", "mm", "einsum", "scaled_dot_product_attention", "baddbmm", "addmm"})
 
 # Measured with PyTorch 2.13 on two cores: multiply-adds per second against a plain 2-D convolution's 30 G/s.
-_SLOWNESS = {"ConvTranspose3d": 8, "ConvTranspose2d": 4, "ConvTranspose1d": 4, "Conv3d": 4, "MaxPool2d": 8}
+_SLOWNESS = {"ConvTranspose3d": 16, "ConvTranspose2d": 4, "ConvTranspose1d": 4, "Conv3d": 4, "MaxPool2d": 8}
 _SLOWNESS |= {"MaxPool3d": 16, "LSTM": 8, "GRU": 8, "RNN": 8}
 
 _UNKNOWN_WIDTH = 64
@@ -41,6 +41,7 @@ class CostModel:
         names = [_called_name(call) for call in self._calls.values()]
         self.layers = [call for call in self._calls.values() if _is_layer(_called_name(call))]
         self.has_convolution = any("Conv" in name or "Pool" in name for name in names)
+        self.transposed = any("ConvTranspose" in name for name in names)
         multiplies = any(isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult) for node in nodes)
         self._product = multiplies or any(name in _PRODUCTS or name == "MultiheadAttention" for name in names)
         if not self.layers and self._product and len(program.shapes) == 1:
@@ -88,7 +89,7 @@ class CostModel:
         network = len(self.layers) >= 4
         unknown = max(known, float(_UNKNOWN_WIDTH**2)) if network else known
         costs = [_literal_cost(call) or unknown * _literal_window(call) for call in self.layers]
-        return sum(costs) / (4 if network else 1)
+        return sum(costs) / (2 if network else 1)
 
     def _window(self, sizes: Mapping[str, int]) -> int:
         """Elements of the window that a convolution or a pooling looks at."""

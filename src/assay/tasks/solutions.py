@@ -59,7 +59,8 @@ def solution_candidate(text: str, where: str) -> Candidate:
             value=repr(spec.get("entry_point")),
             rule='entry_point is "file.py::function", and the file is one of the sources',
         )
-    if symbol not in parse_python(entry_file.text, file, CandidateError).functions:
+    facts = parse_python(entry_file.text, file, CandidateError)
+    if symbol not in facts.functions and symbol not in facts.values:
         raise CandidateError(f"{file} defines no function {symbol}", value=where)
     entry = f"{file}:{symbol}"
     if spec.get("destination_passing_style", True):

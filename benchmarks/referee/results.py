@@ -1,0 +1,123 @@
+"""The recorded results: one JSON file, one record a suite, written after every result so that nothing is lost.
+
+A rerun of a suite replaces that suite's record only. Every record says when it ran, on which sources of Assay, and how
+busy the machine was at its start and end, since a figure taken under load is another figure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assay.machine.cache_dirs import atomic_write
+from assay.machine.survey import read_facts
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = 1
+_PRESSURE = Path("/proc/pressure/cpu")
+
+
+class Results:
+    """The file. Raises ValueError for one of another schema."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data: dict[str, Any] = {"schema": SCHEMA, "machine": None, "suites": {}}
+        if path.exists():
+            self.data = json.loads(path.read_text())
+            if self.data.get("schema") != SCHEMA:
+                raise ValueError(f"{path} has schema {self.data.get('schema')}, this program writes {SCHEMA}")
+
+    def begin(self, name: str, settings: dict[str, Any], quick: bool, resume: bool) -> Record:
+        """A new record in place of the suite's old one; with `resume`, the old one where it was cut short."""
+        old = self.data["suites"].get(name)
+        self.data["machine"] = read_facts().to_json()
+        if not (resume and old and not old["complete"] and old["quick"] == quick):
+            self.data["suites"][name] = {
+                "started": _now(),
+                "finished": None,
+                "seconds": 0.0,
+                "quick": quick,
+                "complete": False,
+                "sources": sources_identity(),
+                "settings": settings,
+                "conditions": [],
+                "results": [],
+            }
+        return Record(self, name)
+
+    def save(self) -> None:
+        """Write the file whole, readable by everyone."""
+        atomic_write(self.path, (json.dumps(self.data, indent=1) + "\n").encode())
+        os.chmod(self.path, 0o644)
+
+
+class Record:
+    """One suite's record while it runs; a context manager that saves whatever happens."""
+
+    def __init__(self, results: Results, name: str) -> None:
+        self._results, self.name = results, name
+        self.data: dict[str, Any] = results.data["suites"][name]
+        self._done = {result.get("name") for result in self.data["results"]}
+        self._begun, self._spent = time.monotonic(), float(self.data["seconds"])
+        self.total = 0
+        self._first = len(self.data["results"])
+
+    def __enter__(self) -> Record:
+        self.data["conditions"].append({"at": "start", **conditions()})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.data["complete"] = kind is None
+        self.data["finished"] = _now()
+        self.data["conditions"].append({"at": "end", **conditions()})
+        self._save()
+
+    def has(self, name: str) -> bool:
+        """Whether an interrupted run already has this result."""
+        return name in self._done
+
+    def add(self, result: dict[str, Any], words: str = "") -> None:
+        """Keep one result, at once on disk, and say how far the suite is."""
+        result["load"] = conditions()["load"]
+        self.data["results"].append(result)
+        self._save()
+        print(f"[{self.name} {len(self.data['results'])}/{self.total}] {result['name']}: {words}{self._left()}", flush=True)
+
+    def _left(self) -> str:
+        count = len(self.data["results"])
+        if not self.total or count >= self.total:
+            return ""
+        each = (time.monotonic() - self._begun) / max(count - self._first, 1)
+        return f"; {each * (self.total - count) / 60:.1f} min left"
+
+    def _save(self) -> None:
+        self.data["seconds"] = round(self._spent + time.monotonic() - self._begun, 1)
+        self._results.save()
+
+
+def conditions() -> dict[str, Any]:
+    """How busy the machine is: the 1-minute load average, and the shares of time in which some task waited for a core."""
+    found: dict[str, Any] = {"when": _now(), "load": round(os.getloadavg()[0], 2), "psi_10s": None, "psi_60s": None}
+    if _PRESSURE.exists():
+        some = dict(part.split("=") for part in _PRESSURE.read_text().split("\n")[0].split()[1:])
+        found |= {"psi_10s": float(some["avg10"]) / 100, "psi_60s": float(some["avg60"]) / 100}
+    return found
+
+
+def sources_identity() -> str:
+    """The first 12 digits of a sha256 over Assay's sources: results of other sources are results of another referee."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "src" / "assay").rglob("*")):
+        if path.suffix in (".py", ".h", ".cpp"):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
