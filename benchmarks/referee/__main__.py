@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import traceback
@@ -25,12 +26,20 @@ SCOREBOARD = ROOT / "docs" / "scoreboard.md"
 def main() -> int:
     """Run the suites asked for, all of them by default, or write the report. Returns the exit status."""
     arguments = _parse()
-    results = Results(arguments.json)
     if REPORT in arguments.suites:
+        results = Results(arguments.json, writing=False)
         text = render(results.data)
         arguments.output.write_text(text)
         print(f"{arguments.output}: {len(text.splitlines())} lines from {arguments.json}")
         return 0
+    try:
+        results = Results(arguments.json)
+    except BlockingIOError:
+        print(f"another run is writing {arguments.json}; wait for it or name another file", file=sys.stderr)
+        return 1
+    # A shell's background jobs ignore interrupts, and the default end by SIGTERM would leave processes behind.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     context = Context(quick=arguments.quick)
     chosen = [suite for suite in SUITES if not arguments.suites or suite.name in arguments.suites]
     print(f"{', '.join(s.name for s in chosen)} into {arguments.json}", flush=True)

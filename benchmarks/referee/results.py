@@ -6,9 +6,11 @@ busy the machine was at its start and end, since a figure taken under load is an
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +25,15 @@ _PRESSURE = Path("/proc/pressure/cpu")
 
 
 class Results:
-    """The file. Raises ValueError for one of another schema."""
+    """The file, held by one run at a time. Raises ValueError for one of another schema, BlockingIOError if it is held."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writing: bool = True) -> None:
         self.path = path
+        if writing:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+            self._lock = open(Path(tempfile.gettempdir()) / f"assay-results-{held}.lock", "w")  # noqa: SIM115 - held to the end
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.data: dict[str, Any] = {"schema": SCHEMA, "machine": None, "suites": {}}
         if path.exists():
             self.data = json.loads(path.read_text())

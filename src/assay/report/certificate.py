@@ -23,7 +23,8 @@ from assay.report import parts
 from assay.report.absence import explain_nulls
 from assay.report.coverage import covered, not_covered
 from assay.report.evidence import read_samples
-from assay.report.schema import MAX_BYTES, SCHEMA, VERSION, check_layout, damaged, parse
+from assay.report.schema import SCHEMA, VERSION, check_layout, damaged
+from assay.report.strict_json import MAX_BYTES, parse_object
 
 REPLAY_COMMAND = "assay verify certificate.json"
 _REPLAY_NOTE = (
@@ -60,7 +61,10 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     sources or samples that make no sense, or was changed.
     """
     path = Path(path)
-    certificate = parse(_read(path), str(path))
+    try:
+        certificate = parse_object(_read(path))
+    except ValueError as error:
+        raise damaged("This is not a certificate.", f"{path}: {error}") from error
     check_layout(certificate, str(path))
     if certificate_identity(certificate) != certificate["identity"]:
         raise damaged(

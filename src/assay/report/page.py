@@ -7,7 +7,7 @@ shows what a certificate says; whether that is so is for `assay verify`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from assay.report import drawing
-from assay.report.explain import FAMILIES, LAYERS, TIERS, VERDICTS, WEIGHTS, shape_text
 from assay.report.hostile import shown
-from assay.report.signing import check_signature
-from assay.report.terminal import decisive_code, effect_text, right_text, speedup_text
-from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_text, sentence
+from assay.report.view import view
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MOST_LINES = 4000
-"""Lines of one source file that a page shows; the certificate has them all."""
-
-_SYMBOLS = {"ACCEPT": "✓", "REJECT": "✗", "INCONCLUSIVE": "?"}
 
 
 def render_page(certificate: Mapping[str, Any]) -> str:
@@ -47,180 +39,5 @@ def _environment() -> Environment:
     )
 
 
-def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template shows, as plain values and pictures."""
-    return {
-        "certificate": certificate,
-        "verdict": certificate["verdict"],
-        "symbol": _SYMBOLS[certificate["verdict"]],
-        "headline": _headline(certificate),
-        "reason": _reason(certificate),
-        "facts": _facts(certificate),
-        "findings": _findings(certificate),
-        "claimed": _claimed(certificate),
-        "figures": drawing.figures(certificate),
-        "coverage": _coverage(certificate),
-        "layers": _layers(certificate),
-        "audit": _audit(certificate),
-        "machine": _machine(certificate),
-        "sources": [_source(certificate, part) for part in ("candidate", "task")],
-        "signature": _signature(certificate),
-        "missing": certificate["missing"],
-    }
-
-
 def _finalize(value: Any) -> Any:
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _headline(certificate: Mapping[str, Any]) -> str:
-    speedup = certificate["speedup"]
-    if certificate["right"] is False:
-        return decisive_code(certificate).replace("-", " ")
-    if speedup is None:
-        return "speed not known"
-    ratio = speedup["ratio"]
-    if certificate["verdict"] == "INCONCLUSIVE":
-        return "speed not proved"
-    return f"{ratio_text(ratio).removesuffix('x')} times as fast"
-
-
-def _reason(certificate: Mapping[str, Any]) -> str:
-    """The finding that decided; for an acceptance, what the verdict means."""
-    for weight in ("fatal", "doubt"):
-        for finding in certificate["findings"]:
-            if finding["weight"] == weight:
-                return sentence(finding["message"])
-    return sentence(VERDICTS[certificate["verdict"]])
-
-
-def _facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
-    baseline, isolation, machine = (certificate[part] for part in ("baseline", "isolation", "machine"))
-    facts = [("Right", right_text(certificate)), ("Speedup", speedup_text(certificate))]
-    if baseline is not None:
-        facts.append(("Against", f"{baseline['variant']}, by PyTorch {certificate['environment'].get('torch')}"))
-    if isolation is not None:
-        facts.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
-    cores = machine.get("cores")
-    facts.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
-    facts.append(("When", f"{_moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
-    return facts
-
-
-def _moment(created: str) -> str:
-    return created.replace("T", " ").replace("Z", " UTC")
-
-
-def _findings(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    order = list(WEIGHTS)
-    ranked = sorted(certificate["findings"], key=lambda finding: order.index(finding["weight"]))
-    return [
-        {
-            **finding,
-            "message": sentence(finding["message"]),
-            "effect": effect_text(finding),
-            "witness": [(key, _short(value)) for key, value in finding["data"].items()],
-        }
-        for finding in ranked
-    ]
-
-
-def _claimed(certificate: Mapping[str, Any]) -> str:
-    """What the statistics concluded, in their own words, and from how many turns."""
-    claim = certificate["claim"]
-    if claim is None:
-        return ""
-    drops = claim["drops"]
-    compared = f" {drops['kept']} of {plural(drops['turns'], 'turn')} were compared." if drops else ""
-    return sentence(claim["message"]) + compared
-
-
-def _coverage(certificate: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Families as columns, shapes as rows; None where nothing was verified."""
-    done = certificate["correctness"]
-    if done is None or not done["families"]:
-        return None
-    names = list(done["families"])
-    grants = [[v for k, v in done["budgets"].items() if k.rpartition("/")[0] == name] for name in names]
-    return {
-        "families": [{"name": name, "meaning": FAMILIES.get(name, "")} for name in names],
-        "timed": shape_text(certificate["axes"]),
-        "shapes": [shape_text(shape) for shape in done["shapes"]],
-        "budgets": [", ".join(digits(grant, 2) for grant in granted) or "exact" for granted in grants],
-        "dropped": done["dropped_families"],
-        "calls": plural(done["verified_calls"], "output"),
-        "oracle": done["oracle"],
-        "complete": certificate["right"] is True,
-    }
-
-
-def _layers(certificate: Mapping[str, Any]) -> list[tuple[bool, str, str]]:
-    isolation = certificate["isolation"]
-    if isolation is None:
-        return []
-    states = [(True, name) for name in isolation["held"]] + [(False, name) for name in isolation["missing"]]
-    return [(held, LAYERS.get(name, name), name) for held, name in states]
-
-
-def _audit(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    trivial = certificate["audit"]["trivial"] if certificate["audit"] else []
-    return [
-        {
-            "answer": each["answer"],
-            "passes": ", ".join(each["passes_on"]) or "nothing",
-            "fails": ", ".join(each["fails_on"]) or "nothing",
-            "degenerate": bool(each["passes_on"]) and not each["fails_on"],
-        }
-        for each in trivial
-    ]
-
-
-def _machine(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = certificate["machine"]
-    caches = [f"L{c['level']} {c['kind']} {bytes_text(c['size_bytes'])}" for c in facts.get("caches") or ()]
-    rows: list[tuple[str, str, Callable[[Any], str]]] = [
-        ("Processor", "cpu_model", str), ("Usable cores", "cores", str), ("Quota of cores", "cpu_quota", str),
-        ("Memory", "memory_total_bytes", bytes_text), ("Hypervisor", "hypervisor", str),
-        ("Container", "container", str),
-        ("Load", "load_average", str), ("Waiting for a core", "cpu_pressure", lambda share: f"{share:.0%} of the time"),
-    ]  # fmt: skip
-    versions = [(name, version or "not known") for name, version in certificate["environment"].items()]
-    return [
-        *((name, _fact(certificate, key, words)) for name, key, words in rows),
-        ("Caches", ", ".join(caches) or "not known"),
-        *versions,
-    ]
-
-
-def _fact(certificate: Mapping[str, Any], key: str, words: Callable[[Any], str]) -> str:
-    value = certificate["machine"].get(key)
-    if value is None:
-        return str(certificate["missing"].get(f"machine.{key}", "not known, and no reason given"))
-    return words(value) if isinstance(value, str | int | float) else _short(value)
-
-
-def _source(certificate: Mapping[str, Any], part: str) -> dict[str, Any]:
-    source = certificate[part]
-    files = []
-    for file in source["files"]:
-        lines = file["text"].splitlines()
-        files.append({"path": file["path"], "lines": lines[:_MOST_LINES], "more": max(len(lines) - _MOST_LINES, 0)})
-    about = [("entry", source["entry"]), ("identity", source["identity"])]
-    if part == "candidate":
-        about += [("language", source["language"]), ("flags", " ".join(source["flags"]) or "none")]
-        about += [(name, source[name]) for name in ("proposer", "parent") if source[name]]
-    else:
-        about += [("format", source["format"]), ("profile", source["profile"])]
-    return {"part": part, "name": source["name"], "files": files, "about": about}
-
-
-def _signature(certificate: Mapping[str, Any]) -> str:
-    check = check_signature(certificate)
-    if check.valid:
-        return f"Signed with the Ed25519 key {check.fingerprint}; the signature was valid when this page was made."
-    return f"No valid signature: {check.reason}."
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 400 else f"{text[:399]}…"

@@ -18,7 +18,7 @@ from assay.machine.floor import RooflinePoint
 from assay.referee.baseline import Baseline
 from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.samples import Sample
-from assay.report.schema import MAX_INT
+from assay.report.strict_json import MAX_INT
 
 _PACKAGES = ("assay", "torch", "numpy")
 
