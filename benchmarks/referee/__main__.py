@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.referee.report import render
@@ -27,29 +28,31 @@ def main() -> int:
     """Run the suites asked for, all of them by default, or write the report. Returns the exit status."""
     arguments = _parse()
     if REPORT in arguments.suites:
-        results = Results(arguments.json, writing=False)
-        text = render(results.data)
+        text = render(Results(arguments.json, writing=False).data)
         arguments.output.write_text(text)
         print(f"{arguments.output}: {len(text.splitlines())} lines from {arguments.json}")
         return 0
-    try:
-        results = Results(arguments.json)
-    except BlockingIOError:
-        print(f"another run is writing {arguments.json}; wait for it or name another file", file=sys.stderr)
-        return 1
     # A shell's background jobs ignore interrupts, and the default end by SIGTERM would leave processes behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    context = Context(quick=arguments.quick)
     chosen = [suite for suite in SUITES if not arguments.suites or suite.name in arguments.suites]
-    print(f"{', '.join(s.name for s in chosen)} into {arguments.json}", flush=True)
+    try:
+        with Results(arguments.json) as results:
+            print(f"{', '.join(s.name for s in chosen)} into {arguments.json}", flush=True)
+            return _run(chosen, results, Context(quick=arguments.quick), arguments.resume)
+    except BlockingIOError:
+        print(f"another run is writing {arguments.json}; wait for it or name another file", file=sys.stderr)
+        return 1
+
+
+def _run(chosen: Sequence[Suite], results: Results, context: Context, resume: bool) -> int:
     failed = False
     for suite in chosen:
         try:
-            with results.begin(suite.name, dict(suite.settings), context.quick, arguments.resume) as record:
+            with results.begin(suite.name, dict(suite.settings), context.quick, resume) as record:
                 suite.run(context, record)
         except KeyboardInterrupt:
-            print(f"\ninterrupted in {suite.name}; what it had is in {arguments.json}, --resume goes on", file=sys.stderr)
+            print(f"\ninterrupted in {suite.name}; its results are kept and --resume goes on", file=sys.stderr)
             return 130
         except Exception:  # noqa: BLE001 - a suite that breaks is incomplete and says so; the others still run
             failed = True
@@ -63,7 +66,7 @@ def _parse() -> argparse.Namespace:
     names = [suite.name for suite in SUITES]
     minutes = ", ".join(f"{suite.name} {suite.minutes:.0f}" for suite in SUITES)
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.referee", description=__doc__, epilog=f"Minutes on a quiet 2-core machine: {minutes}."
+        prog="python -m benchmarks.referee", description=__doc__, epilog=f"Minutes on two quiet cores: {minutes}."
     )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"{', '.join(names)} (default: all), or {REPORT}")
     parser.add_argument("--json", type=Path, help="where the results go (default: docs/data/referee.json)")

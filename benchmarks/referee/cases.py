@@ -1,4 +1,4 @@
-"""The folders of tests/exploits, tests/mutants, tests/honest and tests/kernels as cases: a task, a candidate, a story."""
+"""The folders exploits, mutants, honest and kernels of tests/ as cases: a task, a candidate, a story."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def apply_edits(text: str, edits: list[dict[str, str]], name: str) -> str:
     for edit in edits:
         count = text.count(edit["find"])
         if count != 1:
-            raise ValueError(f"{name}: the text to replace occurs {count} times, it must occur once: {edit['find'][:80]!r}")
+            raise ValueError(
+                f"{name}: a text to replace must occur once, it occurs {count} times: {edit['find'][:80]!r}"
+            )
         text = text.replace(edit["find"], edit["replace"])
     return text
 
@@ -101,7 +103,7 @@ def _exploit(path: Path) -> Case:
     data = tomllib.loads(path.read_text())
     return Case(
         path.parent.name, load_task(data["task"]), load_candidate(path.parent), data["family"], data["story"],
-        about_speed=data["family"] in _ABOUT_SPEED, threads=int(data.get("config_threads", 0)),
+        about_speed=data["family"] in _ABOUT_SPEED, threads=int(data.get("threads", 0)),
         expected=data["verdict"],
     )  # fmt: skip
 

@@ -97,7 +97,8 @@ def _import(files: list[dict[str, str]], entry: str, label: str) -> Any:
             target.write(file["text"])
     sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(f"{label}_entry", os.path.join(folder, entry.partition(":")[0]))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -159,9 +160,7 @@ def _array(tensors: list[Any]) -> Any:
     return array
 
 
-def _compare(
-    torch: Any, reference: Any, candidate: Any, make: Callable[[], list[Any]]
-) -> tuple[dict[str, bool], str]:
+def _compare(torch: Any, reference: Any, candidate: Any, make: Callable[[], list[Any]]) -> tuple[dict[str, bool], str]:
     right, why = dict.fromkeys(TOLERANCES, True), ""
     for seed in SEEDS:
         torch.manual_seed(seed)

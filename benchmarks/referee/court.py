@@ -95,8 +95,11 @@ class Court:
     def __enter__(self) -> Court:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:  # an interrupt does not wait for the judgement under way
+            self._end()
 
 
 def brief(judgement: Judgement) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from assay.machine.cache_dirs import atomic_write
 from assay.machine.survey import read_facts
@@ -25,20 +25,35 @@ _PRESSURE = Path("/proc/pressure/cpu")
 
 
 class Results:
-    """The file, held by one run at a time. Raises ValueError for one of another schema, BlockingIOError if it is held."""
+    """The file, held by one run at a time; a context manager.
+
+    Raises ValueError for a file of another schema, BlockingIOError where another run holds it.
+    """
 
     def __init__(self, path: Path, *, writing: bool = True) -> None:
         self.path = path
+        self._lock: TextIO | None = None
         if writing:
             path.parent.mkdir(parents=True, exist_ok=True)
             held = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-            self._lock = open(Path(tempfile.gettempdir()) / f"assay-results-{held}.lock", "w")  # noqa: SIM115 - held to the end
+            self._lock = open(Path(tempfile.gettempdir()) / f"assay-results-{held}.lock", "w")  # noqa: SIM115 - held till close
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.data: dict[str, Any] = {"schema": SCHEMA, "machine": None, "suites": {}}
         if path.exists():
             self.data = json.loads(path.read_text())
             if self.data.get("schema") != SCHEMA:
                 raise ValueError(f"{path} has schema {self.data.get('schema')}, this program writes {SCHEMA}")
+
+    def close(self) -> None:
+        """Let another run write the file."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def begin(self, name: str, settings: dict[str, Any], quick: bool, resume: bool) -> Record:
         """A new record in place of the suite's old one; with `resume`, the old one where it was cut short."""
@@ -56,6 +71,7 @@ class Results:
                 "conditions": [],
                 "results": [],
             }
+        self.data["suites"][name].pop("broken", None)
         return Record(self, name)
 
     def save(self) -> None:
@@ -94,7 +110,8 @@ class Record:
         result["load"] = conditions()["load"]
         self.data["results"].append(result)
         self._save()
-        print(f"[{self.name} {len(self.data['results'])}/{self.total}] {result['name']}: {words}{self._left()}", flush=True)
+        place = f"{len(self.data['results'])}/{self.total}"
+        print(f"[{self.name} {place}] {result['name']}: {words}{self._left()}", flush=True)
 
     def _left(self) -> str:
         count = len(self.data["results"])
@@ -109,7 +126,7 @@ class Record:
 
 
 def conditions() -> dict[str, Any]:
-    """How busy the machine is: the 1-minute load average, and the shares of time in which some task waited for a core."""
+    """How busy the machine is: the 1-minute load average, the share of time in which some task waited for a core."""
     found: dict[str, Any] = {"when": _now(), "load": round(os.getloadavg()[0], 2), "psi_10s": None, "psi_60s": None}
     if _PRESSURE.exists():
         some = dict(part.split("=") for part in _PRESSURE.read_text().split("\n")[0].split()[1:])

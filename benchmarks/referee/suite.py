@@ -19,7 +19,7 @@ class Context:
 
     def pick(self, full: T, quick: T) -> T:
         """The size of a suite."""
-        return self.quick and quick or full
+        return quick if self.quick else full
 
     def some(self, items: Sequence[T], count: int) -> list[T]:
         """All items, or in a quick run a few spread over them."""

@@ -11,6 +11,10 @@ Result = Mapping[str, Any]
 Record = Mapping[str, Any]
 
 
+NOT_ABOUT_RESULTS = frozenset({"does-not-build", "impossible", "clocks-disagree"})
+"""Fatal findings of the candidate's own fault that say nothing about its outputs."""
+
+
 def results(data: Record, suite: str) -> list[Result]:
     """A suite's results; [] where it has not run."""
     return list(data["suites"].get(suite, {}).get("results", ()))
@@ -30,7 +34,17 @@ def as_expected(attack: Result) -> bool:
     """Whether the verdict is what the attack's own description demands."""
     if attack["expected"] == "NOT_ACCEPT":
         return attack.get("verdict") in ("REJECT", "INCONCLUSIVE")
-    return attack.get("verdict") == attack["expected"]
+    return bool(attack.get("verdict") == attack["expected"])
+
+
+def fooled_at(tolerance: str) -> Callable[[Result], bool]:
+    """`fooled` at one tolerance."""
+    return lambda case: fooled(case, tolerance)
+
+
+def differs_at(tolerance: str) -> Callable[[Result], bool]:
+    """Whether the conventional judge found a case wrong at one tolerance."""
+    return lambda case: not case["right"][tolerance]
 
 
 def fooled(case: Result, tolerance: str) -> bool:
@@ -40,9 +54,20 @@ def fooled(case: Result, tolerance: str) -> bool:
     return not case.get("about_speed") or (case["speedup"] or 0.0) > 1.0
 
 
+def blamed(case: Result) -> bool:
+    """Whether anything fatal was laid on the candidate; not being faster is nobody's fault."""
+    return any(f["weight"] == "fatal" and f["fault"] == "candidate" for f in case.get("findings", ()))
+
+
+def found_wrong(case: Result) -> bool:
+    """Whether the referee rejected because of what the candidate computes, returns or does in a call."""
+    found = [f for f in case.get("findings", ()) if f["code"] not in NOT_ABOUT_RESULTS]
+    return blamed({"findings": found})
+
+
 def is_control(case: Result) -> bool:
     """Whether a case of the mutants' suite is an unchanged kernel."""
-    return case["group"] == "control"
+    return bool(case["group"] == "control")
 
 
 def split_mutants(members: Iterable[Result]) -> tuple[list[Result], list[Result], list[Result]]:
@@ -72,9 +97,15 @@ def doubts(members: Iterable[Result]) -> Counter[str]:
 def deciding(case: Result) -> str:
     """The codes of what decided a verdict, or the referee's failure."""
     if case.get("error"):
-        return "referee failed: " + str(case["error"]).strip().splitlines()[-1][:160]
+        return "referee failed: " + error_line(case["error"])
     codes = [f["code"] for f in case.get("findings", ()) if f["weight"] != "note"]
     return ", ".join(dict.fromkeys(codes)) or "nothing found"
+
+
+def error_line(error: str) -> str:
+    """An error on one line: a traceback's last line, or all lines of a deliberate error."""
+    lines = str(error).strip().splitlines() or [""]
+    return (lines[-1] if lines[0].startswith("Traceback") else "; ".join(line.strip() for line in lines))[:300]
 
 
 def message(case: Result) -> str:
@@ -83,7 +114,9 @@ def message(case: Result) -> str:
     return next((str(f["message"]) for f in findings if f["weight"] != "note"), "")
 
 
-def by_group(members: Iterable[Result], key: Callable[[Result], str] = lambda m: str(m["group"])) -> dict[str, list[Result]]:
+def by_group(
+    members: Iterable[Result], key: Callable[[Result], str] = lambda m: str(m["group"])
+) -> dict[str, list[Result]]:
     """Members by family or category, in order of the name."""
     groups: dict[str, list[Result]] = {}
     for member in sorted(members, key=key):

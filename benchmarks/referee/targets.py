@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from benchmarks.referee import tally
@@ -12,6 +12,8 @@ from benchmarks.referee.tally import Record, Result
 _TOLERANCES = ("1e-2", "1e-4")
 _MOST_NULL_US, _MOST_WORKER_MS, _MOST_BUILD_S, _MOST_VERDICT_S, _MOST_SCREENING_S = 60, 60, 0.6, 20, 3
 _LEAST_COVERAGE = 0.95
+_LEAST_DECIDED = 0.9
+"""Share of A/A runs that need an interval: where noise forbids any claim, the absence of false ones proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Row:
     NO: ClassVar[str] = "NO"
     PARTLY: ClassVar[str] = "cut short or quick: not decided"
     ABSENT: ClassVar[str] = "not run"
+    NOISY: ClassVar[str] = "too noisy: not decided"
     NONE: ClassVar[str] = ""
 
     what: str
@@ -80,13 +83,14 @@ def _attacks(data: Record) -> list[Row]:
     measured = f"{left} attacks, {at_end} processes at the end" if attacks else None
     made.append(_row(data, "exploits", "attacks that left something running", "0", measured, not left and not at_end))
     other = sum(not tally.as_expected(a) for a in attacks)
-    made.append(_row(data, "exploits", "attacks with another verdict than demanded", "0", _count(attacks, other), not other))
+    what = "attacks with another verdict than demanded"
+    made.append(_row(data, "exploits", what, "0", _count(attacks, other), not other))
     return made
 
 
 def _bugs(data: Record) -> list[Row]:
     bugs, controls, _ = tally.split_mutants(tally.results(data, "mutants"))
-    caught, wrong = sum(m["found_wrong"] for m in bugs), sum(m["found_wrong"] for m in controls)
+    caught, wrong = sum(tally.found_wrong(m) for m in bugs), sum(tally.blamed(m) for m in controls)
     theirs, their_controls = _rivals(data, "mutants"), _rivals(data, "controls")
     shown = [_count(theirs, sum(not c["right"][t] for c in theirs)) or "not run" for t in _TOLERANCES]
     kept = [_count(their_controls, sum(not c["right"][t] for c in their_controls)) or "not run" for t in _TOLERANCES]
@@ -98,7 +102,7 @@ def _bugs(data: Record) -> list[Row]:
 
 def _honest(data: Record) -> list[Row]:
     members, theirs = tally.results(data, "honest"), _rivals(data, "honest")
-    wrong = sum(m["found_wrong"] for m in members)
+    wrong = sum(tally.blamed(m) for m in members)
     unsure = tally.verdicts(members)["INCONCLUSIVE"]
     shown = [_count(theirs, sum(not c["right"][t] for c in theirs)) or "not run" for t in _TOLERANCES]
     return [
@@ -115,8 +119,11 @@ def _claims(data: Record) -> list[Row]:
     shown = f"{sum(s > 1 for s in speeds)} above 1.00x, {sum(s > 1.05 for s in speeds)} above 1.05x of {len(speeds)}"
     rivals = (shown, "the same") if speeds else ("not run", "not run")
     measured = f"{claims} of {len(members)}" if members else None
+    false = _row(data, "a_a", "false claims, same code on both sides", "0", measured, not claims, rivals)
+    if false.met == Row.YES and decided < _LEAST_DECIDED * len(members):
+        false = replace(false, met=Row.NOISY)
     return [
-        _row(data, "a_a", "false claims, same code on both sides", "0", measured, not claims, rivals),
+        false,
         _row(data, "a_a", "... runs quiet enough for an interval", "reported", _count(members, decided), None),
     ]
 

@@ -49,8 +49,8 @@ class ConventionalJudge:
             artifact = self._builder.build(candidate).content.hex() if native else ""
         except AssayError as error:
             return _rejected(f"does not build: {error.what}")
-        payload = {"task": task.to_json(), "candidate": candidate.to_json(), "artifact": artifact, "threads": self._threads}
-        raw = json.dumps(payload).encode()
+        sources = {"task": task.to_json(), "candidate": candidate.to_json()}
+        raw = json.dumps({**sources, "artifact": artifact, "threads": self._threads}).encode()
         block = os.memfd_create("conventional-payload", os.MFD_CLOEXEC)
         try:
             write_all(block, raw)

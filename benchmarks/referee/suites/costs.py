@@ -32,7 +32,7 @@ _KERNELS = ROOT / "tests" / "kernels"
 _TASK = "softmax"
 """1024 x 2048 floats: about 1 ms in C++ on two quiet cores."""
 _WORKERS, _CALLS_A_WORKER, _BUILDS, _VERDICTS, _SCREENINGS = 20, 100, 5, 3, 5
-_LINES = (85, 115)
+_LINES = (75, 125)
 """What counts as a kernel of 100 lines."""
 
 
@@ -120,13 +120,16 @@ def _screenings(count: int, record: Record) -> None:
 
 def _judged(record: Record, name: str, referee: Referee, started: float, remark: str) -> None:
     """Seconds since `started`, by phase as the progress names them."""
+    if record.has(name):
+        return
     phases: dict[str, float] = {}
-    last = ["starting", started]
+    phase, since = "starting", started
 
     def watch(what: str, _share: float) -> None:
+        nonlocal phase, since
         now = time.monotonic()
-        phases[str(last[0])] = phases.get(str(last[0]), 0.0) + now - float(last[1])
-        last[:] = [what, now]
+        phases[phase] = phases.get(phase, 0.0) + now - since
+        phase, since = what, now
 
     try:
         found = brief(referee.judge(load_task(_TASK), _new_kernel(remark), watch))

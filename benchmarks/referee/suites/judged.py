@@ -9,9 +9,7 @@ from assay.core.config import JudgeConfig
 from benchmarks.referee.cases import Case
 from benchmarks.referee.court import Court
 from benchmarks.referee.results import Record
-
-_NOT_ABOUT_RESULTS = frozenset({"does-not-build", "impossible", "clocks-disagree"})
-"""Fatal findings of the candidate's own fault that say nothing about its outputs."""
+from benchmarks.referee.tally import error_line
 
 
 def judge_all(cases: Sequence[Case], config: JudgeConfig, timeout_s: float, record: Record) -> int | None:
@@ -22,21 +20,13 @@ def judge_all(cases: Sequence[Case], config: JudgeConfig, timeout_s: float, reco
             if record.has(case.name):
                 continue
             found = court.judge(case.task, case.candidate, case.threads)
-            record.add({**case.to_json(), **found, "found_wrong": found_wrong(found)}, words(found))
+            record.add({**case.to_json(), **found}, words(found))
         return court.close()
-
-
-def found_wrong(found: dict[str, Any]) -> bool:
-    """Whether the referee rejected because of what the candidate computes, returns or does in a call."""
-    return any(
-        finding["weight"] == "fatal" and finding["fault"] == "candidate" and finding["code"] not in _NOT_ABOUT_RESULTS
-        for finding in found.get("findings", ())
-    )
 
 
 def words(found: dict[str, Any]) -> str:
     """One line for the progress."""
     if "error" in found:
-        return "REFEREE FAILED: " + str(found["error"]).strip().splitlines()[-1][-160:]
+        return "REFEREE FAILED: " + error_line(found["error"])
     codes = [f["code"] for f in found["findings"] if f["weight"] != "note"]
     return f"{found['verdict']} {' '.join(codes)} in {found['seconds']} s"

@@ -27,7 +27,8 @@ def run(context: Context, record: Record) -> None:
     with Arena(work_task()) as arena:
         if not record.has("calibration"):
             found = calibrate(arena, context.pick(_CALIBRATION_CALLS, 20))
-            record.add({"name": "calibration", **found}, f"truth {found['truth']:.5f}, fixed {found['fixed_us']:.2f} us")
+            words = f"truth {found['truth']:.5f}, fixed {found['fixed_us']:.2f} us"
+            record.add({"name": "calibration", **found}, words)
         slow, fast = (arena.native(work_kernel(units)) for units in (SLOW_UNITS, FAST_UNITS))
         for index in range(runs):
             if record.has(f"run {index}"):

@@ -47,9 +47,7 @@ def run(context: Context, record: Record) -> None:
                     _under_load(arena, f"load {each_core} 1.3x {index}", slow, fast, truth, each_core, record)
 
 
-def _curve(
-    label: str, task: Task, kernel: Candidate, seconds: tuple[int, ...], repeats: int, record: Record
-) -> None:
+def _curve(label: str, task: Task, kernel: Candidate, seconds: tuple[int, ...], repeats: int, record: Record) -> None:
     with Arena(task) as arena:
         program = arena.native(kernel)
         for repeat in range(repeats):

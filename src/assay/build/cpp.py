@@ -144,12 +144,12 @@ def _precompile_prelude(compiler: tuple[str, str]) -> Path:
         command = [compiler[0], *BASE, f"-I{_PACKAGE_INCLUDE}", "-x", "c++-header", str(header), "-o", str(scratch)]
         try:
             subprocess.run(command, check=True, capture_output=True)
+            # The builder's process runs under another uid and must read them.
+            for path, mode in ((folder, 0o755), (header, 0o644), (scratch, 0o644)):
+                os.chmod(path, mode)
             os.replace(scratch, compiled)
         except subprocess.CalledProcessError as error:
             raise MachineError("the C++ compiler fails on Assay's own header", value=error.stderr.decode()) from error
         finally:
             scratch.unlink(missing_ok=True)
-    os.chmod(folder, 0o755)
-    for path in (header, compiled):
-        os.chmod(path, 0o644)
     return header

@@ -34,4 +34,4 @@ def doctor(
     if as_json:
         print_json(checkup.to_json())
     else:
-        render_doctor(checkup.facts, checkup.peaks, checkup.probed, checkup.smallest_speedup)
+        render_doctor(checkup.facts, checkup.peaks, checkup.probed, checkup.smallest_speedup, checkup.held)

@@ -166,6 +166,7 @@ class Measurement:
         if bench.windowed.chain > 1:
             return self._timed_chain(number, index, turn, parties)
         draw = bench.draw(bench.timed, families.OWN, weights=self._weights())
+        samples = []  # a turn counts whole or not at all
         for position in bench.secret.shuffled(len(Side)):
             side = Side(position)
             party = parties[side]
@@ -173,9 +174,10 @@ class Measurement:
             call, outputs = party.call(draw.run_seed, self._timeout_s)
             if not self._usable(side, party):
                 return False
-            self.evidence.samples.append(_sample(number, index, side, call, turn.warm_up))
+            samples.append(_sample(number, index, side, call, turn.warm_up))
             if side is Side.CANDIDATE and outputs is not None and not self._verify(outputs, draw):
                 return False
+        self.evidence.samples += samples
         return True
 
     def _timed_chain(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
@@ -184,15 +186,17 @@ class Measurement:
         if (weights := self._weights()) != "keep":
             bench.fresh_weights(weights)
         inputs = bench.draw_chain()
+        samples = []
         for position in bench.secret.shuffled(len(Side)):
             side = Side(position)
             bench.land_chain(inputs)
             call, outputs = parties[side].call(0, self._timeout_s)
             if not self._usable(side, parties[side]):
                 return False
-            self.evidence.samples.append(_sample(number, index, side, call, turn.warm_up))
+            samples.append(_sample(number, index, side, call, turn.warm_up))
             if side is Side.CANDIDATE and outputs is not None and not self._verify_chain(outputs, inputs):
                 return False
+        self.evidence.samples += samples
         return True
 
     def _verify_chain(self, outputs: Sequence[Array], inputs: Sequence[Bytes]) -> bool:

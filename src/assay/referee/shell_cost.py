@@ -17,7 +17,7 @@ NULL_KERNEL = Candidate(
 
 
 def measure_overhead(bench: Bench, null_artifact: bytes, *, native: bool) -> tuple[Overhead, float]:
-    """What the shell costs a candidate, with the baseline's own; and a fresh worker's milliseconds until it stood ready.
+    """What the shell costs a candidate, with the baseline's own; and a fresh worker's milliseconds until it is ready.
 
     Python parties are called through Python and describe their outputs, which takes some microseconds more than a call
     of native code; each side pays for its own.

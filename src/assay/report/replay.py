@@ -51,10 +51,13 @@ class Replay:
 
 
 def replay(certificate: Mapping[str, Any], progress: Progress) -> Replay:
-    """Judge a certificate's candidate again with its own settings. Raises as `Referee.judge` does."""
+    """Judge a certificate's candidate again with its own settings, but this machine's threads and memory.
+
+    Raises as `Referee.judge` does.
+    """
     signature = check_signature(certificate)
     if not signature.valid:
-        return Replay(Holds.NO, f"the certificate was changed after it was signed: {signature.reason}", signature, None)
+        return Replay(Holds.NO, f"the signature does not hold: {signature.reason}", signature, None)
     task, candidate = Task.from_json(certificate["task"]), Candidate.from_json(certificate["candidate"])
     config = JudgeConfig.from_json({**certificate["config"], "threads": 0, "memory_bytes": 0})
     with Referee(config) as referee:

@@ -6,6 +6,7 @@ as markup, with control characters shown instead of obeyed.
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,7 +43,9 @@ def render_verdict(certificate: Mapping[str, Any], path: Path | None = None, con
         print_audit_summary(certificate["audit"]["trivial"], console)
     if path is not None:
         console.print(Text("Certificate  ", "bold").append(str(path), ""), soft_wrap=True)
-        console.print(Text("Run again    ", "bold").append(f"assay verify {path}", ""), soft_wrap=True)
+        console.print(
+            Text("Run again    ", "bold").append(f"assay verify {shlex.quote(str(path))}", ""), soft_wrap=True
+        )
 
 
 def _panel(certificate: Mapping[str, Any]) -> Panel:

@@ -81,9 +81,9 @@ def confine(policy: Policy, layers: list[str], base_address_space_bytes: int) ->
 
 
 def _is_mapped() -> bool:
-    """Whether uid 0 is root in a user namespace only."""
+    """Whether uid 0 is root in a user namespace that has no other users."""
     with open("/proc/self/uid_map") as file:
-        return file.read().split()[1] != "0"
+        return file.read().split()[2] == "1"
 
 
 def _become(uid: int) -> None:

@@ -229,9 +229,10 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _interpreter_folders() -> list[str]:
-    import_roots = {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    installed = [path for path in sys.path if "site-packages" in path or "dist-packages" in path]
+    standard = {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
     package = str(Path(zygote_program.__file__).parents[2])
-    return sorted({sys.prefix, sys.base_prefix, *import_roots, package})
+    return sorted({sys.prefix, sys.base_prefix, *standard, *installed, package})
 
 
 def _subreaper() -> bool:

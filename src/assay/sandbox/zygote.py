@@ -35,6 +35,7 @@ from assay.sandbox.syscalls import (
 )
 
 CONTROL_FD = 3
+_OWN_NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC
 PACKET_BYTES = 64 << 10
 MAX_FDS = 16
 
@@ -64,22 +65,32 @@ def main() -> None:
 
 
 def _isolate(visible: list[str]) -> list[str]:
-    """Leave the machine's mounts and network once for all children; report whether the minimal root stands."""
-    if os.geteuid() != 0:
-        uid, gid = os.geteuid(), os.getegid()
-        try:
-            unshare(CLONE_NEWUSER)
-        except OSError:
-            return []
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
+    """Leave the machine's mounts and network once for all children; report whether the minimal root stands.
+
+    Without the privilege, a user namespace of its own gives it; where that is forbidden too, nothing is isolated here,
+    and every missing layer is reported.
+    """
     try:
-        unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC)
+        try:
+            unshare(_OWN_NAMESPACES)
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise  # a root without capabilities may not map itself: user_namespaces(7), CAP_SETFCAP
+            _enter_user_namespace()
+            unshare(_OWN_NAMESPACES)
         filesystem.enter_minimal_root(visible)
     except OSError:
         return []
     return ["minimal-root"]
+
+
+def _enter_user_namespace() -> None:
+    """Become root in a user namespace in which only this user exists. Raises OSError."""
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 
 
 def _spawn(control: socket.socket, request: dict[str, Any], fds: list[int], layers: list[str]) -> dict[str, Any]:

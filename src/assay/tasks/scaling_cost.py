@@ -1,6 +1,6 @@
 """How many elements and multiply-adds a call of a KernelBench program takes, estimated from its text alone.
 
-One layer's cost is a formula; a network's is that of its layers' call sites at the input's resolution, divided by two
+One layer's cost is a formula; a network's is that of its layers' call sites at the input's resolution, divided by four
 because resolutions fall as widths rise. Good to a factor of about ten, which halving sizes forgives.
 """
 
@@ -16,8 +16,8 @@ from assay.tasks.source_reading import PythonFacts
 MAX_ELEMENTS = 2**22
 """Input elements of a scaled task: 16 MiB in float32, beyond the second-level cache and yet quick to draw and check."""
 
-MAX_WORK = 2**28
-"""Multiply-adds of a scaled task: 5 to 20 ms on two cores, by how well the operation is implemented."""
+MAX_WORK = 2**27
+"""Multiply-adds of a scaled task: 2 to 20 ms on two cores, by how well the operation is implemented."""
 
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"})
 _DENSE = frozenset({"Linear", "Bilinear", "MultiheadAttention", "TransformerEncoderLayer"})
@@ -89,7 +89,7 @@ class CostModel:
         network = len(self.layers) >= 4
         unknown = max(known, float(_UNKNOWN_WIDTH**2)) if network else known
         costs = [_literal_cost(call) or unknown * _literal_window(call) for call in self.layers]
-        return sum(costs) / (2 if network else 1)
+        return sum(costs) / (4 if network else 1)
 
     def _window(self, sizes: Mapping[str, int]) -> int:
         """Elements of the window that a convolution or a pooling looks at."""
