@@ -1,7 +1,7 @@
 """Measures the referee's statistics on synthetic data: coverage of four intervals, false claims, power.
 
 Writes docs/data/statistics_coverage.json with every figure and the tables that the docstrings of
-assay.referee.statistics and assay.referee.decision quote (a test compares them).
+assay.referee.timing.statistics and assay.referee.timing.decision quote (a test compares them).
 Run: python benchmarks/statistics_coverage.py [--share 0.1 for a tenth of the runs]; about 5 minutes on two idle cores.
 """
 
@@ -24,11 +24,11 @@ sys.path.insert(0, str(ROOT / "tests" / "pure"))
 
 from synthetic_noise import SCENARIOS, triples  # noqa: E402  (the tests' generator; tests are not a package)
 
-from assay.referee.decision import Limits, decide, estimate  # noqa: E402
-from assay.referee.pairing import Overhead, Refusal  # noqa: E402
-from assay.referee.samples import Side  # noqa: E402
-from assay.referee.statistics import interval  # noqa: E402
-from assay.referee.student import student_quantile  # noqa: E402
+from assay.referee.timing.decision import Limits, decide, estimate  # noqa: E402
+from assay.referee.timing.pairing import Overhead, Refusal  # noqa: E402
+from assay.referee.timing.samples import Side  # noqa: E402
+from assay.referee.timing.statistics import interval  # noqa: E402
+from assay.referee.timing.student import student_quantile  # noqa: E402
 
 OUTPUT = ROOT / "docs" / "data" / "statistics_coverage.json"
 NO_OVERHEAD = Overhead.none()

@@ -16,21 +16,21 @@ from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.machine.survey import read_facts
 from assay.referee.bench import PRELOAD, Bench, Resources
-from assay.referee.decision import Claim, decide
-from assay.referee.families import OWN
+from assay.referee.correctness.families import OWN
 from assay.referee.judge import silent
 from assay.referee.measuring import Measurement
-from assay.referee.pairing import Overhead
-from assay.referee.party import Program
-from assay.referee.samples import Triples
-from assay.referee.secret import Secret
-from assay.referee.shell_cost import NULL_KERNEL
+from assay.referee.protocol.party import Program
+from assay.referee.protocol.secret import Secret
+from assay.referee.protocol.shell_cost import NULL_KERNEL
+from assay.referee.timing.decision import Claim, decide
+from assay.referee.timing.pairing import Overhead
+from assay.referee.timing.samples import Triples
 from assay.sandbox.spawn import Zygote
 
 _WARM_UP = 2
 _CALL_SECONDS = 10.0
 _NULL_CALLS, _NULL_WARM_UP = 60, 5
-"""As in assay.referee.shell_cost."""
+"""As in assay.referee.protocol.shell_cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
-from assay.referee.audit import Audit
 from assay.referee.bench import Progress
+from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement
 from assay.report.certificate import read_certificate

@@ -104,8 +104,8 @@ sys.path.insert(0, {here!r})
 from sources import SCALE, SCALE_KERNEL, native, task
 with Referee(JudgeConfig(baseline="eager", budget_s=60)) as referee:
     print("ready", flush=True)
-    referee.judge(task(SCALE), native(SCALE_KERNEL.replace("return 0;", "for (volatile int i = 0; i < 99999; i++) {{}} return 0;")),
-                  lambda what, share: print(what, flush=True))
+    slow = SCALE_KERNEL.replace("return 0;", "for (volatile int i = 0; i < 99999; i++) {{}} return 0;")
+    referee.judge(task(SCALE), native(slow), lambda what, share: print(what, flush=True))
 """
 
 
@@ -138,10 +138,7 @@ def test_settings_that_no_run_can_honour_are_refused():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="dropping privileges needs them")
 def test_without_privileges_the_tier_is_lower_and_names_what_is_missing(tmp_path):
-    code = (
-        "from assay.referee.judge import Referee\n"
-        "with Referee() as referee: print(referee.isolation().to_json())"
-    )
+    code = "from assay.referee.judge import Referee\nwith Referee() as referee: print(referee.isolation().to_json())"
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", sys.executable, "-c", code]
     env = {**os.environ, "ASSAY_HOME": str(tmp_path)}
     found = subprocess.run(command, capture_output=True, text=True, env=env, check=True).stdout

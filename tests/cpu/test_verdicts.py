@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from assay.core.config import JudgeConfig
 from assay.core.verdicts import Verdict
+from assay.referee.judge import Referee
 from assay.referee.tiers import Tier
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,7 +17,7 @@ from sources import LINEAR, SCALE, SCALE_KERNEL, codes, native, python, task
 @pytest.fixture
 def chains_of_four(monkeypatch):
     """As if every task were short: how many calls a window holds otherwise depends on how busy the machine is."""
-    monkeypatch.setattr("assay.referee.chain.length", lambda *_: 4)
+    monkeypatch.setattr("assay.referee.protocol.chain.length", lambda *_: 4)
 
 
 def test_a_right_kernel_is_right(screening):
@@ -28,7 +30,9 @@ def test_a_right_kernel_is_right(screening):
 
 @pytest.mark.parametrize("language", ["native", "python"])
 def test_a_chain_of_right_calls_is_right_whoever_rolls_the_inputs(screening, chains_of_four, language):
-    module = "import torch\nclass ModelNew(torch.nn.Module):\n    def forward(self, x):\n        return torch.tanh(x) * 2\n"
+    module = (
+        "import torch\nclass ModelNew(torch.nn.Module):\n    def forward(self, x):\n        return torch.tanh(x) * 2\n"
+    )
     judgement = screening.judge(task(SCALE), native(SCALE_KERNEL) if language == "native" else python(module))
     assert judgement.right is True
     assert "chained-calls" in codes(judgement)
@@ -143,11 +147,14 @@ def test_this_machine_gives_every_layer_to_root(screening):
     assert judgement.isolation.tier is expected, judgement.isolation.missing
 
 
-def test_the_audit_calls_a_task_that_zeros_pass_degenerate_and_its_verdicts_are_never_accepted(screening):
+def test_the_audit_calls_a_task_that_zeros_pass_degenerate_and_its_verdicts_are_never_accepted(assay_home):
     zeros = SCALE.replace("torch.tanh(x) * 2", "x - x")
-    assert [t.answer for t in screening.audit(task(zeros)).degenerate][:1] == ["zeros"]
     kernel = SCALE_KERNEL.replace("std::tanh(x[i]) * 2", "0")
-    assert "degenerate-task" in codes(screening.judge(task(zeros), native(kernel)))
+    with Referee(JudgeConfig(baseline="eager", budget_s=1.0)) as referee:
+        judgement = referee.judge(task(zeros), native(kernel))
+    assert judgement.audit.degenerate[0].answer == "zeros"
+    assert "degenerate-task" in codes(judgement)
+    assert judgement.verdict is not Verdict.ACCEPT
 
 
 def test_a_sound_task_is_called_sound(screening):

@@ -15,15 +15,15 @@ from assay.errors import Fault
 from assay.machine.facts import Cache, MachineFacts
 from assay.machine.floor import Work, estimate_floor, place_on_roofline
 from assay.machine.peaks import Access, Bandwidth, Compute, Level, Peaks
-from assay.referee.audit import Audit, Trivial
 from assay.referee.baseline import Baseline, Considered
-from assay.referee.decision import decide
+from assay.referee.correctness.audit import Audit, Trivial
 from assay.referee.judgement import Correctness, Judgement, Timing
-from assay.referee.pairing import Overhead
-from assay.referee.party import Program
-from assay.referee.samples import Sample, Side, Triples
-from assay.referee.secret import Secret
+from assay.referee.protocol.party import Program
+from assay.referee.protocol.secret import Secret
 from assay.referee.tiers import Isolation
+from assay.referee.timing.decision import decide
+from assay.referee.timing.pairing import Overhead
+from assay.referee.timing.samples import Sample, Side, Triples
 from assay.sandbox.confine import ALL_LAYERS
 
 TASK_TEXT = '''"""Row softmax of a 1024 x 2048 matrix."""

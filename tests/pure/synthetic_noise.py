@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.referee.samples import Triples
+from assay.referee.timing.samples import Triples
 
 CALL_NS = 10e6
 

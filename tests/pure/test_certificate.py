@@ -22,9 +22,9 @@ from assay.core.sources import Candidate, Task
 from assay.core.verdicts import Finding
 from assay.errors import InputError, MachineError
 from assay.machine.facts import MachineFacts
-from assay.referee.decision import decide
-from assay.referee.samples import Triples
-from assay.referee.secret import Secret
+from assay.referee.protocol.secret import Secret
+from assay.referee.timing.decision import decide
+from assay.referee.timing.samples import Triples
 from assay.report.absence import null_paths
 from assay.report.certificate import certificate_bytes, certificate_identity, make_certificate, read_certificate
 from assay.report.evidence import read_overhead, read_samples

@@ -80,7 +80,7 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 
 def test_only_the_zygotes_children_import_the_module_that_runs_candidates():
-    users = [p for p in MODULES if any(name == "assay.referee.worker" for name, _ in imports(p))]
+    users = [p for p in MODULES if any(name == "assay.referee.processes.worker" for name, _ in imports(p))]
     assert [p.name for p in users] in ([], ["oracle.py"]), "oracle shares `flatten` only"
 
 

@@ -16,7 +16,7 @@ from synthetic_judgement import EVERY_KIND, accepted, rejected_as_wrong, samples
 
 from assay.core.sources import SourceFile
 from assay.errors import InputError
-from assay.referee.samples import Triples
+from assay.referee.timing.samples import Triples
 from assay.report.axes import NARROW, WIDE
 from assay.report.certificate import certificate_bytes, certificate_identity, make_certificate, read_certificate
 from assay.report.drawing import figures

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic_noise import QUIET, SCENARIOS, triples
 
-from assay.referee import decision, statistics
-from assay.referee.decision import DEFAULT_LIMITS, Claim, Limits, Outcome, decide, estimate, uneven
-from assay.referee.finalists import geometric_mean_with_failures, holm, proved
-from assay.referee.pairing import Drops, Overhead, Pairs, Reason, Refusal, pair
-from assay.referee.planning import Plan, detectable_speedup, plan
-from assay.referee.samples import Sample, Side, Triples
-from assay.referee.statistics import (
+from assay.referee.timing import decision, statistics
+from assay.referee.timing.decision import DEFAULT_LIMITS, Claim, Limits, Outcome, decide, estimate, uneven
+from assay.referee.timing.finalists import geometric_mean_with_failures, holm, proved
+from assay.referee.timing.pairing import Drops, Overhead, Pairs, Reason, Refusal, pair
+from assay.referee.timing.planning import Plan, detectable_speedup, plan
+from assay.referee.timing.samples import Sample, Side, Triples
+from assay.referee.timing.statistics import (
     Quantiles,
     bootstrap_median_interval,
     interval,
     p_value,
     round_medians,
 )
-from assay.referee.student import student_cdf, student_quantile
+from assay.referee.timing.student import student_cdf, student_quantile
 
 NONE = Overhead.none()
 EVIDENCE = Path(__file__).resolve().parents[2] / "docs" / "data" / "statistics_coverage.json"

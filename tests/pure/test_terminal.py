@@ -13,9 +13,9 @@ from synthetic_judgement import EVERY_KIND, accepted, facts, peaks, rejected_as_
 
 from assay.core.sources import TaskFormat
 from assay.machine.isolation import IsolationReport, Layer, LayerState
-from assay.referee.audit import Audit, Trivial
-from assay.referee.pairing import Reason, Refusal
+from assay.referee.correctness.audit import Audit, Trivial
 from assay.referee.tiers import Isolation, Tier
+from assay.referee.timing.pairing import Reason, Refusal
 from assay.report.certificate import make_certificate
 from assay.report.explain import LAYERS, TIERS
 from assay.report.hostile import one_line, shown

@@ -14,7 +14,7 @@ from assay.build.cpp import CppBuilder
 from assay.core.sources import Candidate, Task
 from assay.errors import AssayError
 from assay.machine.survey import read_facts
-from assay.referee.party import write_all
+from assay.referee.protocol.party import write_all
 from assay.sandbox import spawn
 from benchmarks.referee import cases, conventional
 from benchmarks.referee.cases import Case

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from assay.core.sources import Candidate, Task
-from assay.referee.pairing import Refusal
-from assay.referee.party import Program
-from assay.referee.planning import detectable_speedup, plan
+from assay.referee.protocol.party import Program
+from assay.referee.timing.pairing import Refusal
+from assay.referee.timing.planning import detectable_speedup, plan
 from assay.tasks.candidates import load_candidate
 from benchmarks.referee.arena import Arena
 from benchmarks.referee.load import busy

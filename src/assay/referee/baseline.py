@@ -18,9 +18,9 @@ import numpy as np
 from assay.core.identity import identity
 from assay.errors import InputError, TaskError
 from assay.machine.cache_dirs import atomic_write, ensure_folder, find_dirs
-from assay.referee import families
 from assay.referee.bench import Bench, Progress
-from assay.referee.party import Party, Program
+from assay.referee.correctness import families
+from assay.referee.protocol.party import Party, Program
 
 EAGER = "eager"
 VARIANTS = (EAGER, "channels_last", "compile", "compile:max-autotune", "compile:freezing")

@@ -14,14 +14,15 @@ from assay.core.sources import Candidate, Task
 from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.machine.facts import MachineFacts
-from assay.referee import chain, families
-from assay.referee.boundary import boundary_axes
-from assay.referee.correctness import Budget, Witness
-from assay.referee.layout import Layout
-from assay.referee.memory import Bytes, Poison
-from assay.referee.oracle_client import NUMPY_TYPES, Array, Declaration, Draw, Oracle
-from assay.referee.party import Party, Program, SharedInputs
-from assay.referee.secret import Secret
+from assay.referee.correctness import families
+from assay.referee.correctness.boundary import boundary_axes
+from assay.referee.correctness.budget import Budget, Witness
+from assay.referee.protocol import chain
+from assay.referee.protocol.layout import Layout
+from assay.referee.protocol.memory import Bytes, Poison
+from assay.referee.protocol.oracle_client import NUMPY_TYPES, Array, Declaration, Draw, Oracle
+from assay.referee.protocol.party import Party, Program, SharedInputs
+from assay.referee.protocol.secret import Secret
 from assay.sandbox.spawn import Zygote
 
 Progress = Callable[[str, float], None]
@@ -30,7 +31,9 @@ Progress = Callable[[str, float], None]
 _MEMORY_SHARE = 0.5
 _FALLBACK_MEMORY = 8 << 30
 _HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
-PRELOAD = ("torch", "numpy", "assay.referee.worker", "assay.referee.oracle")
+_POOL = {Depth.FULL: 20, Depth.SCREEN: 4}
+"""Hidden shapes are chosen from a pool, anew for every judgement: a search in one bench must not come to know them."""
+PRELOAD = ("torch", "numpy", "assay.referee.processes.worker", "assay.referee.processes.oracle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,9 @@ class Bench:
             self.timed: Layout = self.oracle.describe(self._timed_axes())
             self.windowed = self.timed
             self._refuse_unusable()
-            self.hidden = self._hidden_layouts()
-            layouts = (self.timed, *self.hidden)
+            self._pool = self._hidden_layouts()
+            self.hidden = self._pool
+            layouts = (self.timed, *self._pool)
             self.oracle.allocate(layouts, self.declaration.weights)
             room = self._room_for_chains()
             self.shared = SharedInputs.allocate(
@@ -160,10 +164,16 @@ class Bench:
     def _hidden_layouts(self) -> list[Layout]:
         declared = self.declaration.declared
         others = [self.declaration.axes | w for w in declared.get("workloads") or []]
-        chosen = boundary_axes(declared, _HIDDEN_SHAPES[self.config.depth], self.secret)
+        chosen = boundary_axes(declared, _POOL[self.config.depth], self.secret)
         wanted = [axes for axes in (*others, *chosen) if axes != dict(self.timed.axes)]
         layouts = [self.oracle.describe(axes) for axes in wanted]
         return [layout for layout in layouts if layout.outputs]
+
+    def renew(self) -> None:
+        """New secrets and another choice of hidden shapes, for the next candidate."""
+        self.secret.renew()
+        order = self.secret.shuffled(len(self._pool))
+        self.hidden = [self._pool[i] for i in order[: _HIDDEN_SHAPES[self.config.depth]]]
 
     def calibrate(self, progress: Progress) -> None:
         """Learn what each family's rounding costs; leave out the families that the reference does not define."""
@@ -177,7 +187,7 @@ class Bench:
         for index, family in enumerate(candidates):
             progress("calibrating the error budget", index / len(candidates))
             draw = self.oracle.draw(self.timed, family, weights="all", want=("expected", "reference", "nearby"))
-            why = _undefined(draw)
+            why = _undefined(draw) or ("" if self.budget.decides(draw) else "the reference's own rounding is too large")
             if why and family != families.OWN:
                 self.dropped_families[family] = why
                 continue
@@ -234,7 +244,7 @@ class Bench:
         again = self.oracle.draw(
             draw.layout, draw.family, want=("expected", "reference", "nearby"), seeds=(draw.seed, draw.run_seed, 0)
         )
-        return self.budget.check(outputs, again)
+        return self.budget.check(outputs, again) if self.budget.decides(again) else None
 
     def land(self, draw: Draw) -> None:
         """Write a draw's inputs where the parties see them; before each party's call, so that caches are alike."""

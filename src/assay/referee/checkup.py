@@ -14,8 +14,8 @@ from assay.machine.measure import find_peaks
 from assay.machine.peaks import Peaks
 from assay.referee.bench import Progress
 from assay.referee.judge import Referee
-from assay.referee.pairing import Overhead, Refusal
 from assay.referee.tiers import Isolation
+from assay.referee.timing.pairing import Overhead, Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from assay.core.verdicts import Finding, Verdict, Weight
 from assay.errors import Fault
 from assay.machine.facts import MachineFacts
 from assay.machine.floor import FloorEstimate, RooflinePoint
-from assay.referee.audit import Audit
 from assay.referee.baseline import Baseline
-from assay.referee.decision import Claim
-from assay.referee.pairing import Overhead
-from assay.referee.samples import Sample
+from assay.referee.correctness.audit import Audit
 from assay.referee.tiers import Isolation
+from assay.referee.timing.decision import Claim
+from assay.referee.timing.pairing import Overhead
+from assay.referee.timing.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)

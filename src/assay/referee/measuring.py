@@ -15,14 +15,14 @@ import numpy as np
 
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
-from assay.referee import families
 from assay.referee.bench import Bench, Progress
-from assay.referee.clock import Call
-from assay.referee.layout import Layout
-from assay.referee.memory import Bytes
-from assay.referee.oracle_client import Array, Draw
-from assay.referee.party import Party, Program
-from assay.referee.samples import Sample, Side
+from assay.referee.correctness import families
+from assay.referee.protocol.clock import Call
+from assay.referee.protocol.layout import Layout
+from assay.referee.protocol.memory import Bytes
+from assay.referee.protocol.oracle_client import Array, Draw
+from assay.referee.protocol.party import Party, Program
+from assay.referee.timing.samples import Sample, Side
 
 _WEIGHTS_CHANGE = 0.25
 """Chance that a turn of a task with live weights begins with new parameters."""

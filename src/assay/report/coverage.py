@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from assay.core.config import Depth
 from assay.core.verdicts import Weight
 from assay.referee.judgement import Correctness, Judgement, Timing
-from assay.referee.samples import Triples
+from assay.referee.timing.samples import Triples
 from assay.report.explain import LAYERS, shape_text
 from assay.report.units import plural, time_text
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assay.referee.samples import Side, Triples
+from assay.referee.timing.samples import Side, Triples
 from assay.report.axes import NARROW, WIDE
 from assay.report.evidence import read_overhead, read_samples, round_ratios
 from assay.report.figures import Span, call_times, speedups

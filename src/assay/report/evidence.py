@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.referee.decision import DEFAULT_LIMITS
-from assay.referee.pairing import Overhead, Refusal, pair
-from assay.referee.samples import Floats, Ints, Sample, Side, Triples
-from assay.referee.statistics import round_medians
+from assay.referee.timing.decision import DEFAULT_LIMITS
+from assay.referee.timing.pairing import Overhead, Refusal, pair
+from assay.referee.timing.samples import Floats, Ints, Sample, Side, Triples
+from assay.referee.timing.statistics import round_medians
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from assay.referee.samples import Floats, Side, Triples
+from assay.referee.timing.samples import Floats, Side, Triples
 from assay.report.axes import MARGIN, axis, beside, inside, size_class
 from assay.report.evidence import RoundRatios
 from assay.report.scales import LogScale, tick_text

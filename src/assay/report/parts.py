@@ -17,7 +17,7 @@ from assay.machine.facts import MachineFacts
 from assay.machine.floor import RooflinePoint
 from assay.referee.baseline import Baseline
 from assay.referee.judgement import Correctness, Judgement, Timing
-from assay.referee.samples import Sample
+from assay.referee.timing.samples import Sample
 from assay.report.strict_json import MAX_INT
 
 _PACKAGES = ("assay", "torch", "numpy")

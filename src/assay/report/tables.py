@@ -12,10 +12,10 @@ from rich.text import Text
 from assay.machine.facts import MachineFacts
 from assay.machine.isolation import IsolationReport
 from assay.machine.peaks import Peaks
-from assay.referee.audit import Audit, Trivial
+from assay.referee.correctness.audit import Audit, Trivial
 from assay.referee.judgement import Judgement
-from assay.referee.pairing import Refusal
 from assay.referee.tiers import Isolation
+from assay.referee.timing.pairing import Refusal
 from assay.report.explain import LAYERS, TIERS
 from assay.report.hostile import one_line
 from assay.report.replay import Holds, Replay

@@ -43,8 +43,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from assay.referee.samples import Floats, Ints
-from assay.referee.student import student_cdf, student_quantile
+from assay.referee.timing.samples import Floats, Ints
+from assay.referee.timing.student import student_cdf, student_quantile
 
 SMALLEST_P = 1e-12
 """Below this a p-value says more about the model than about the data."""

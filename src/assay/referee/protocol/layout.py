@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.core.tensors import Placement, TensorSpec
-from assay.referee.memory import GUARD_BYTES
+from assay.referee.protocol.memory import GUARD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Layout:
     flops: float | None
     why_no_float64: str
     necessary_read_bytes: int
+    fan_in: int = 0
+    """Numbers that one output element depends on; 0 where that is not known."""
     rolled: tuple[int, ...] = ()
     """Inputs whose elements may be shifted cyclically: floating, dense, of a domain that any order satisfies."""
     chain: int = 1
@@ -48,6 +50,7 @@ class Layout:
             flops=None if data["flops"] is None else float(data["flops"]),
             why_no_float64=str(data["float64"]),
             necessary_read_bytes=int(data["necessary_read_bytes"]),
+            fan_in=int(data["fan_in"]),
             rolled=tuple(data["rolled"]),
         )
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec
-from assay.referee import families
 from assay.referee.bench import Bench
-from assay.referee.oracle_client import NUMPY_TYPES, Array, Draw, view
+from assay.referee.correctness import families
+from assay.referee.protocol.oracle_client import NUMPY_TYPES, Array, Draw, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,28 @@ class Audit:
 
 
 def audit_task(bench: Bench) -> Audit:
-    """Try every trivial answer on one draw of every family."""
-    passes: dict[str, list[str]] = {}
-    fails: dict[str, list[str]] = {}
+    """Try every trivial answer on a draw of the task's own family, and those that pass it on every other family."""
+    tried: dict[str, tuple[list[str], list[str]]] = {}
     for family in bench.families:
-        earlier = bench.oracle.draw(bench.timed, family, want=("expected", "reference"))
-        previous = [array.copy() for array in earlier.reference]
-        draw = bench.oracle.draw(bench.timed, family, want=("expected", "half"))
-        for name, answer in _answers(draw, previous).items():
-            outputs = answer()
-            if outputs is None:
-                continue
-            (fails if bench.budget.check(outputs, draw) else passes).setdefault(name, []).append(family)
-    names = dict.fromkeys((*passes, *fails))
-    return Audit(tuple(Trivial(n, tuple(passes.get(n, ())), tuple(fails.get(n, ()))) for n in names))
+        suspects = None if family == families.OWN else [name for name, (passed, _) in tried.items() if passed]
+        if suspects == []:
+            break
+        for name, passes in _passing(bench, family, suspects).items():
+            tried.setdefault(name, ([], []))[0 if passes else 1].append(family)
+    return Audit(tuple(Trivial(name, tuple(passed), tuple(failed)) for name, (passed, failed) in tried.items()))
+
+
+def _passing(bench: Bench, family: str, suspects: list[str] | None) -> dict[str, bool]:
+    """Which answers pass one draw of a family; all are tried where there are no suspects yet."""
+    earlier = bench.oracle.draw(bench.timed, family, want=("expected", "reference"))
+    previous = [array.copy() for array in earlier.reference]
+    draw = bench.oracle.draw(bench.timed, family, want=("expected", "half"))
+    found = {}
+    for name, answer in _answers(draw, previous).items():
+        outputs = answer() if suspects is None or name in suspects else None
+        if outputs is not None:
+            found[name] = bench.budget.check(outputs, draw) is None
+    return found
 
 
 def _answers(draw: Draw, previous: Sequence[Array]) -> dict[str, Callable[[], tuple[Array, ...] | None]]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.referee.decision import DEFAULT_LIMITS, Claim, Limits, Outcome
+from assay.referee.timing.decision import DEFAULT_LIMITS, Claim, Limits, Outcome
 
 
 @dataclass(frozen=True, slots=True)

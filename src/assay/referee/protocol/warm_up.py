@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from assay.core.sources import Candidate
-from assay.referee import families
 from assay.referee.bench import Bench
-from assay.referee.party import Program
+from assay.referee.correctness import families
+from assay.referee.protocol.party import Program
 
 _MARK = "compile"
 """A candidate without this word gets workers that may never start a process, and so no compiler."""

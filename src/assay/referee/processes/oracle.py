@@ -17,10 +17,11 @@ import warnings
 from typing import Any
 
 from assay.core.tensors import Placement, TensorSpec
-from assay.referee import families
-from assay.referee.loading import flatten, import_sources
+from assay.referee.correctness import families
+from assay.referee.processes.loading import flatten, import_sources
 
 _PACKET_BYTES = 128 << 10
+_FAN_IN_PROBES = 3
 
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
@@ -133,6 +134,7 @@ class _Program:
         flops = self.declared.get("flops")
         names = self._argument_names(len(arguments))
         tensors = pairs_of_tensors(torch, names, arguments)
+        reads, fan_in = self._dependence(arguments)
         key = json.dumps(axes, sort_keys=True)
         self.described[key] = [spec_of("", tensor) for _, tensor in tensors]
         self.scalars[key] = [None if isinstance(a, torch.Tensor) else a for a in arguments]
@@ -145,7 +147,8 @@ class _Program:
             "mutates": [names[i] for i in mutated],
             "flops": float(flops(**axes)) if callable(flops) else flops,
             "float64": self._exact_works(arguments),
-            "necessary_read_bytes": self._necessary_read_bytes(arguments),
+            "necessary_read_bytes": reads,
+            "fan_in": fan_in,
             "rolled": [i for i, (name, tensor) in enumerate(tensors) if self._may_be_rolled(name, tensor)],
         }
 
@@ -153,23 +156,32 @@ class _Program:
         domain = self.declared.get("domains", {}).get(name, "real")
         return bool(tensor.is_floating_point() and domain != "fixed" and tensor.numel() > 1)
 
-    def _necessary_read_bytes(self, arguments: list[Any]) -> int:
-        """Bytes of input elements with a gradient: the output depends on them, so no algorithm can leave them unread.
+    def _dependence(self, arguments: list[Any]) -> tuple[int, int]:
+        """Bytes of input that the outputs depend on, and how many numbers one output element depends on, by gradients.
 
-        A lower bound: what ReLU zeroes or a maximum passes over must be read too. 0 where there is no gradient.
+        Both are lower bounds: what ReLU zeroes or a maximum passes over must be read too. 0 where there is no gradient.
         """
         torch = self.torch
         leaves = [a.clone().requires_grad_() if isinstance(a, torch.Tensor) and a.is_floating_point() else a
                   for a in arguments]  # fmt: skip
         wanted = [a for a in leaves if isinstance(a, torch.Tensor) and a.requires_grad]
+        weights = [w for w in self.state().values() if w.requires_grad]
         try:
             with torch.enable_grad():
                 outputs = [o for o in flatten(torch, self.model(*leaves)) if o.requires_grad]
+                if not outputs or not wanted:
+                    return 0, 0
                 total = sum((o * torch.randn_like(o)).sum() for o in outputs)
-            gradients = torch.autograd.grad(total, wanted, allow_unused=True) if outputs and wanted else []
+                reads = torch.autograd.grad(total, wanted, allow_unused=True, retain_graph=True)
+                fan_in = 0
+                for output in outputs:
+                    for _ in range(_FAN_IN_PROBES):
+                        element = output.reshape(-1)[int(torch.randint(output.numel(), ()))]
+                        found = torch.autograd.grad(element, [*wanted, *weights], allow_unused=True, retain_graph=True)
+                        fan_in = max(fan_in, sum(int(g.count_nonzero()) for g in found if g is not None))
         except (RuntimeError, NotImplementedError):
-            return 0
-        return sum(int(g.count_nonzero()) * g.element_size() for g in gradients if g is not None)
+            return 0, 0
+        return sum(int(g.count_nonzero()) * g.element_size() for g in reads if g is not None), fan_in
 
     def _exact_works(self, arguments: list[Any]) -> str:
         """Why there is no float64 oracle, or an empty string where there is one."""

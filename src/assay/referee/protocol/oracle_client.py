@@ -16,9 +16,9 @@ from assay.core.dtypes import DType
 from assay.core.sources import Task
 from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InternalError, TaskError
-from assay.referee.layout import Layout
-from assay.referee.memory import Block, Bytes
-from assay.referee.secret import Secret
+from assay.referee.protocol.layout import Layout
+from assay.referee.protocol.memory import Block, Bytes
+from assay.referee.protocol.secret import Secret
 from assay.sandbox.spawn import Child, Zygote, printable
 
 _ANSWER_SECONDS = 120.0
@@ -86,7 +86,7 @@ class Oracle:
         try:
             os.write(fd, raw)
             self._child: Child = zygote.spawn(
-                "assay.referee.oracle:main", {"payload_bytes": len(raw)}, [fd], memory_bytes=memory_bytes
+                "assay.referee.processes.oracle:main", {"payload_bytes": len(raw)}, [fd], memory_bytes=memory_bytes
             )
         finally:
             os.close(fd)
@@ -146,7 +146,7 @@ class Oracle:
 
         Args:
             layout: from `describe`.
-            family: see `assay.referee.families`.
+            family: see `assay.referee.correctness.families`.
             weights: "keep", "parameters" or "all": which weights to draw anew.
             want: any of "expected", "reference", "nearby" (inputs moved by rounding), "half" (run in bfloat16).
             seeds: (inputs, run, weights) of an earlier draw, to repeat it.

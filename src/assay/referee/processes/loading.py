@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from assay.referee.wire import Status
+from assay.referee.processes.wire import Status
 
 _SOURCE_ROOT = "/scratch/source"
 

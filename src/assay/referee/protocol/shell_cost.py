@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.referee.bench import Bench
-from assay.referee.pairing import Overhead
-from assay.referee.party import Program
+from assay.referee.protocol.party import Program
+from assay.referee.timing.pairing import Overhead
 
 _CALLS, _WARM_UP = 60, 5
 

@@ -54,9 +54,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.referee.pairing import Drops, Overhead, Pairs, Reason, Refusal, pair
-from assay.referee.samples import Floats, Side, Triples
-from assay.referee.statistics import Interval, interval, p_value, round_medians
+from assay.referee.timing.pairing import Drops, Overhead, Pairs, Reason, Refusal, pair
+from assay.referee.timing.samples import Floats, Side, Triples
+from assay.referee.timing.statistics import Interval, interval, p_value, round_medians
 
 
 class Outcome(Enum):

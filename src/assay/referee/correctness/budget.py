@@ -1,14 +1,17 @@
 """Is an output right? An error budget per element and per row, against a float64 oracle; no quota of wrong elements.
 
-The budget of an element is a multiple of what rounding does to this very task, in units of eps x scale, where scale is
-the larger of the element itself and the root mean square of its row (cancellation makes errors relative to the terms,
-not to the small result). Four terms, the largest counts:
+The budget is a multiple of what rounding does to this very task, in units of eps x scale. The scale is the largest of
+the element itself, the root mean square of its row and that of the whole output, because cancellation and ReLU leave
+small results of large terms, whose errors are relative to the terms. The largest of three terms is granted:
 
-* a floor of `_FLOOR` units plus half a unit per square root of the reduction length: a reassociated or even a plainly
-  sequential float32 sum of n terms errs by about sqrt(n) units (Higham & Mary, SIAM J. Sci. Comput. 41, 2019);
+* a floor of `_FLOOR` units plus `_PER_ROOT` per square root of the number of inputs that an element depends on: a
+  reassociated or even a plainly sequential float32 sum of n terms errs by about sqrt(n) units, and by some times that
+  where equal terms make the roundings agree (Higham & Mary, SIAM J. Sci. Comput. 41, 2019);
 * `_REFERENCE_FACTOR` times the reference's own error on the same family;
 * `_NEARBY_FACTOR` times what moving every input by one unit in the last place does, which is the task's condition;
-* all of it times the task's declared `error_factor`, and never more than `_CAP` of the scale.
+
+times the task's declared `error_factor`, and never more than `_CAP` of the scale. Where the reference itself is beyond
+that cap, the input is so ill-conditioned that it decides nothing: such a family is left out, such a draw is passed.
 
 Families are budgeted apart, so that an ill-conditioned one does not loosen the others. The floor is what saves honest
 code on families where the reference happens to be exact (ties, small integers): there, code that folds a scale early,
@@ -27,10 +30,11 @@ from numpy.typing import NDArray
 
 from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec
-from assay.referee.layout import Layout
-from assay.referee.oracle_client import Array, Draw
+from assay.referee.protocol.layout import Layout
+from assay.referee.protocol.oracle_client import Array, Draw
 
 _FLOOR, _ROW_FLOOR = 64.0, 24.0
+_PER_ROOT = 4.0
 _REFERENCE_FACTOR = 4.0
 _NEARBY_FACTOR = 8.0
 _CAP = {DType.FLOAT32: 2.0**-9, DType.FLOAT64: 2.0**-30, DType.FLOAT16: 2.0**-4, DType.BFLOAT16: 2.0**-3}
@@ -102,17 +106,24 @@ class Budget:
         return errors
 
     def _granted(self, spec: TensorSpec, layout: Layout, own: Error, nearby: Error) -> Limits:
-        length = sum(s.numel for s in layout.inputs.specs) / max(spec.numel, 1)
         rounding = _OWN_ROUNDING * spec.dtype.eps / _unit(spec.dtype)
-        cap = _CAP[spec.dtype] / _unit(spec.dtype)
+        sums = _PER_ROOT * float(np.sqrt(layout.fan_in))
 
         def grant(floor: float, own_error: float, nearby_error: float) -> float:
-            floor += rounding + 0.5 * floor / _FLOOR * float(np.sqrt(length))
-            units = max(floor, _REFERENCE_FACTOR * own_error, _NEARBY_FACTOR * nearby_error)
-            return min(units * self.error_factor, cap)
+            units = max(floor + rounding + sums, _REFERENCE_FACTOR * own_error, _NEARBY_FACTOR * nearby_error)
+            return min(units * self.error_factor, cap_units(spec.dtype))
 
         element = grant(_FLOOR, own.worst_element, nearby.worst_element)
         return Limits(element, grant(_ROW_FLOOR, own.worst_row, nearby.worst_row))
+
+    def decides(self, draw: Draw) -> bool:
+        """Whether the reference itself is within the cap on a draw that carries its outputs."""
+        for index, spec in enumerate(draw.layout.outputs):
+            if spec.dtype.is_floating:
+                own = measure(draw.reference[index], draw.expected[index], spec)
+                if not max(own.worst_element, own.worst_row) <= cap_units(spec.dtype):
+                    return False
+        return True
 
     def check(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
         """The worst offence of these outputs against this draw; None where all is within budget.
@@ -167,8 +178,8 @@ def measure(got: Array, expected: Array, spec: TensorSpec) -> Error:
     rows = (-1, wanted.shape[-1]) if wanted.ndim > 1 and wanted.shape[-1] >= _SHORT_ROW else (1, -1)
     difference = np.abs(values - wanted).reshape(rows)
     flat = np.abs(wanted).reshape(rows)
-    power = np.sqrt(np.mean(np.square(flat), axis=1, keepdims=True))
-    np.maximum(flat, power, out=flat)
+    power = np.mean(np.square(flat), axis=1, keepdims=True)
+    np.maximum(flat, np.sqrt(np.maximum(power, power.mean())), out=flat)
     flat *= _unit(spec.dtype)
     flat += np.finfo(np.float32).tiny
     difference /= flat
@@ -187,7 +198,13 @@ def widen(array: Array, dtype: DType) -> _Float:
     """Any floating array as float64; bfloat16 arrives as 16-bit patterns."""
     if dtype is DType.BFLOAT16 and array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return array.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # poison that stayed in place may be a signalling NaN
+        return array.astype(np.float64)
+
+
+def cap_units(dtype: DType) -> float:
+    """The most that is ever granted, in units."""
+    return _CAP[dtype] / _unit(dtype)
 
 
 def _unit(dtype: DType) -> float:

@@ -14,11 +14,11 @@ from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec, same_strides
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
-from assay.referee.clock import Call, Meter, Outcome
-from assay.referee.layout import Layout
-from assay.referee.memory import GUARD_BYTES, Block, Bytes, Poison, read_process
-from assay.referee.oracle_client import Array, view
-from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Reply, Status, pack_call, unpack_reply
+from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Reply, Status, pack_call, unpack_reply
+from assay.referee.protocol.clock import Call, Meter, Outcome
+from assay.referee.protocol.layout import Layout
+from assay.referee.protocol.memory import GUARD_BYTES, Block, Bytes, Poison, read_process
+from assay.referee.protocol.oracle_client import Array, view
 from assay.sandbox.spawn import Child, Zygote, printable
 
 _INPUTS_NAME, _WEIGHTS_NAME = "assay-sealed-inputs", "assay-sealed-weights"
@@ -89,7 +89,7 @@ class Party:
             write_all(self._cache_fd, program.cache)
             sizes = [block.size_bytes for block in blocks[:3]]
             self.child: Child = zygote.spawn(
-                "assay.referee.worker:main",
+                "assay.referee.processes.worker:main",
                 {"payload_bytes": len(raw), "block_bytes": sizes, "cache_bytes": len(program.cache)},
                 [payload, blocks[0].fd, blocks[1].fd, self._cache_fd, *(block.fd for block in blocks[2:])],
                 memory_bytes=memory_bytes,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from assay.referee.samples import Floats, Ints, Side, Triples
+from assay.referee.timing.samples import Floats, Ints, Side, Triples
 
 OVERHEAD_SHARE_LIMIT = 0.5
 """Above this share of a call's wall time, what is left after subtraction is mostly the overhead's own noise."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from assay.referee.decision import DEFAULT_LIMITS, Limits, estimate
-from assay.referee.pairing import Overhead, Reason, Refusal
-from assay.referee.samples import Side, Triples
-from assay.referee.statistics import standard_error
-from assay.referee.student import student_quantile
+from assay.referee.timing.decision import DEFAULT_LIMITS, Limits, estimate
+from assay.referee.timing.pairing import Overhead, Reason, Refusal
+from assay.referee.timing.samples import Side, Triples
+from assay.referee.timing.statistics import standard_error
+from assay.referee.timing.student import student_quantile
 
 PROCESS_SD = 0.005
 """Assumed spread of one process's speed, as a share: the quiet end of what fresh processes showed (0.5-1.5 %)."""

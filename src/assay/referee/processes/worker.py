@@ -20,10 +20,10 @@ from typing import Any
 
 from assay.core.dtypes import DType
 from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
-from assay.referee.chain import fold, memory_at, roll
-from assay.referee.compile_cache import pack_cache, unpack_cache
-from assay.referee.loading import LoadError, bind_weights, flatten, load_python
-from assay.referee.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
+from assay.referee.processes.compile_cache import pack_cache, unpack_cache
+from assay.referee.processes.loading import LoadError, bind_weights, flatten, load_python
+from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
+from assay.referee.protocol.chain import fold, memory_at, roll
 from assay.sandbox import seccomp
 
 Runner = Callable[[int, int], tuple[int, tuple[OutputRecord, ...], str]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from assay.machine.clocks import ProcessReader
-from assay.referee.wire import PACKET_BYTES, Reply, unpack_reply
+from assay.referee.processes.wire import PACKET_BYTES, Reply, unpack_reply
 from assay.sandbox.spawn import Child
 
 

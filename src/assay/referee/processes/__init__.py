@@ -1,0 +1,1 @@
+"""What runs confined: the worker, the oracle, and their wire. Only `worker` runs candidates; nothing imports it."""

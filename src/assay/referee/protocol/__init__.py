@@ -1,0 +1,1 @@
+"""One timed call: sealed memory, clocks, parties, chains and secrets."""

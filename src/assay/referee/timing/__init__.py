@@ -1,0 +1,1 @@
+"""Is it really faster: paired statistics, from raw samples to a claim."""
