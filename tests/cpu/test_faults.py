@@ -12,23 +12,28 @@ import pytest
 from assay.core.config import JudgeConfig
 from assay.core.verdicts import Verdict
 from assay.errors import Fault, TaskError
-from assay.sandbox.policy import FIRST_UID, LAST_UID
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sources import SCALE, SCALE_KERNEL, codes, native, python, task
 
 
-def confined_processes():
-    """Processes of the sandbox's users, on the whole machine."""
-    found = []
+def descendants(root):
+    """Live processes that descend from `root`, as (pid, start time): a recycled number is another process."""
+    parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                uid = entry.stat().st_uid
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if FIRST_UID <= uid <= LAST_UID:
-                found.append(int(entry.name))
+            if fields[0] not in "ZX":
+                parents[int(entry.name)] = (int(fields[1]), fields[19])
+    found = set()
+    for pid, (parent, start) in parents.items():
+        while parent in parents and parent != root:
+            parent = parents[parent][0]
+        if parent == root:
+            found.add((pid, start))
     return found
 
 
@@ -67,11 +72,12 @@ LOOPS = {
 @pytest.mark.parametrize("story", LOOPS)
 def test_a_candidate_out_of_control_is_rejected_and_leaves_nothing_running(screening, story):
     kernel = "#include <csignal>\n#include <cstdio>\n#include <unistd.h>\n" + SCALE_KERNEL
-    before = len(confined_processes())
+    screening.judge(task(SCALE), native(SCALE_KERNEL))  # the task's oracle is running from here on
+    before = descendants(os.getpid())
     judgement = screening.judge(task(SCALE), native(kernel.replace("return 0;", LOOPS[story] + " return 0;")))
     assert judgement.verdict is Verdict.REJECT
     assert all(f.fault is Fault.CANDIDATE for f in judgement.findings if f.weight.value == "fatal")
-    assert len(confined_processes()) <= before + 1, "the task's oracle may be new"
+    assert descendants(os.getpid()) <= before
     assert screening.judge(task(SCALE), native(SCALE_KERNEL)).right is True, "other results are untouched"
 
 
@@ -112,7 +118,6 @@ with Referee(JudgeConfig(baseline="eager", budget_s=60)) as referee:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_referee_that_ends_at_any_moment_leaves_no_process(how):
     here = str(Path(__file__).parent)
-    before = set(confined_processes())
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(here=here)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -120,13 +125,27 @@ def test_a_referee_that_ends_at_any_moment_leaves_no_process(how):
         if line.startswith("measuring"):
             break
     time.sleep(0.3)
-    assert set(confined_processes()) - before, "it was measuring"
+    started = descendants(process.pid)
+    assert len(started) >= 3, "it was measuring, with a zygote, an oracle and parties"
     process.send_signal(how)
     process.wait(timeout=30)
     deadline = time.monotonic() + 10
-    while set(confined_processes()) - before and time.monotonic() < deadline:
+    while still_there(started) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not set(confined_processes()) - before
+    assert not still_there(started)
+
+
+def still_there(processes):
+    """Those of the processes that have not ended."""
+    alive = set()
+    for pid, start in processes:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[19] == start and fields[0] not in "ZX":
+            alive.add(pid)
+    return alive
 
 
 def test_settings_that_no_run_can_honour_are_refused():

@@ -78,15 +78,14 @@ class CostModel:
 
     def _position_cost(self, sizes: Mapping[str, int], own: int) -> float:
         """Multiply-adds for each position of the input: width times width for every layer."""
+        network = len(self.layers) >= 4
         first = {d.label for d in self._program.shapes[0]}
-        widths = sorted(
-            [sizes[label] for label in self._program.init_labels - first if sizes[label] >= 16] + [own], reverse=True
-        )
+        others = {label for label in self._program.init_labels - first if network or "class" not in label}
+        widths = sorted([sizes[label] for label in others if sizes[label] >= 16] + [own], reverse=True)
         if len(widths) > 1:
             known = widths[0] * (widths[1] if len(self.layers) == 1 else (widths[0] + widths[1]) / 2)
         else:
             known = float(own * (own if len(self.layers) == 1 else _UNKNOWN_WIDTH))
-        network = len(self.layers) >= 4
         unknown = max(known, float(_UNKNOWN_WIDTH**2)) if network else known
         costs = [_literal_cost(call) or unknown * _literal_window(call) for call in self.layers]
         return sum(costs) / (4 if network else 1)

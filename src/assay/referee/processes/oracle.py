@@ -22,6 +22,8 @@ from assay.referee.processes.loading import flatten, import_sources
 
 _PACKET_BYTES = 128 << 10
 _FAN_IN_PROBES = 3
+_SMALL_VARIANCES = 0.1
+"""Share of channels whose variance is so small that a forgotten epsilon of 1e-5 shows."""
 
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
@@ -333,7 +335,8 @@ def _perturbed(torch: Any, name: str, tensor: Any, is_parameter: bool) -> Any:
         spread = 0.3 * float(tensor.double().std(correction=0)) or 0.3
         return tensor + spread * torch.randn(tensor.shape).to(tensor.dtype)
     if name.endswith("running_var"):
-        return 0.5 + 1.5 * torch.rand(tensor.shape).to(tensor.dtype)
+        usual = 0.5 + 1.5 * torch.rand(tensor.shape)
+        return torch.where(torch.rand(tensor.shape) < _SMALL_VARIANCES, 1e-4 * usual, usual).to(tensor.dtype)
     if name.endswith("running_mean"):
         return 0.3 * torch.randn(tensor.shape).to(tensor.dtype)
     return tensor
