@@ -54,7 +54,7 @@ def test_a_candidate_that_does_not_build_is_rejected_on_the_terminal(tmp_path):
         (["judge", "softmax", KERNEL, "--budget", "-1"], "3600"),
         (["judge", "softmax", KERNEL, "--threads", "1000"], "threads"),
         (["judge", "softmax", KERNEL, "--baseline", "magic", "--screen"], "magic"),
-        (["judge"], "TASK"),
+        (["judge"], "task"),
         (["judge", "softmax", KERNEL, "--nonsense"], "--nonsense"),
         (["verify", "no-such.json"], "no-such.json"),
         (["audit", "no/such/file.py"], "no/such/file.py"),

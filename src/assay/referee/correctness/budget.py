@@ -8,7 +8,8 @@ small results of large terms, whose errors are relative to the terms. The larges
   reassociated or even a plainly sequential float32 sum of n terms errs by about sqrt(n) units, and by some times that
   where equal terms make the roundings agree (Higham & Mary, SIAM J. Sci. Comput. 41, 2019);
 * `_REFERENCE_FACTOR` times the reference's own error on the same family;
-* `_NEARBY_FACTOR` times what moving every input by one unit in the last place does, which is the task's condition;
+* `_NEARBY_FACTOR` (and `_NEARBY_PER_ROOT` per square root of those inputs) times what moving every input by one unit
+  in the last place does, which is the task's condition: intermediate roundings are amplified by it as well;
 
 times the task's declared `error_factor`, and never more than `_CAP` of the scale. Where the reference itself is beyond
 that cap, the input is so ill-conditioned that it decides nothing: such a family is left out, such a draw is passed.
@@ -36,7 +37,7 @@ from assay.referee.protocol.oracle_client import Array, Draw
 _FLOOR, _ROW_FLOOR = 64.0, 24.0
 _PER_ROOT = 4.0
 _REFERENCE_FACTOR = 4.0
-_NEARBY_FACTOR = 8.0
+_NEARBY_FACTOR, _NEARBY_PER_ROOT = 8.0, 0.25
 _CAP = {DType.FLOAT32: 2.0**-9, DType.FLOAT64: 2.0**-30, DType.FLOAT16: 2.0**-4, DType.BFLOAT16: 2.0**-3}
 _OWN_ROUNDING = 2.0
 """Units of the output's type for the final rounding; only float16 and bfloat16 notice it beside the floor."""
@@ -107,10 +108,12 @@ class Budget:
 
     def _granted(self, spec: TensorSpec, layout: Layout, own: Error, nearby: Error) -> Limits:
         rounding = _OWN_ROUNDING * spec.dtype.eps / _unit(spec.dtype)
-        sums = _PER_ROOT * float(np.sqrt(layout.fan_in))
+        root = float(np.sqrt(layout.fan_in))
+        amplified = _NEARBY_FACTOR + _NEARBY_PER_ROOT * root
 
         def grant(floor: float, own_error: float, nearby_error: float) -> float:
-            units = max(floor + rounding + sums, _REFERENCE_FACTOR * own_error, _NEARBY_FACTOR * nearby_error)
+            own_share, nearby_share = _REFERENCE_FACTOR * own_error, amplified * nearby_error
+            units = max(floor + rounding + _PER_ROOT * root, own_share, nearby_share)
             return min(units * self.error_factor, cap_units(spec.dtype))
 
         element = grant(_FLOOR, own.worst_element, nearby.worst_element)
