@@ -184,12 +184,24 @@ class Oracle:
         self._child.channel.settimeout(_ANSWER_SECONDS)
         fds = list(fds)
         packet = json.dumps(request).encode()
+        raw = self._exchange(packet, fds)
+        if not raw or not self._child.stop():
+            raise self._death()
+        answer = json.loads(raw)
+        if "error" in answer:
+            raise _task_error(answer)
+        return answer
+
+    def _exchange(self, packet: bytes, fds: list[int]) -> bytes:
+        """One question and its answer. The oracle rests stopped in between: its OpenMP threads spin for milliseconds
+        after their work, on the cores that a timed call needs."""
         try:
+            self._child.resume()
             if fds:
                 socket.send_fds(self._child.channel, [packet], fds)
             else:
                 self._child.channel.send(packet)
-            raw = self._child.channel.recv(_PACKET_BYTES)
+            return self._child.channel.recv(_PACKET_BYTES)
         except TimeoutError:
             raise TaskError(
                 "the reference takes too long",
@@ -198,12 +210,6 @@ class Oracle:
             ) from None
         except OSError as error:
             raise InternalError("the oracle cannot be reached", value=str(error)) from error
-        if not raw:
-            raise self._death()
-        answer = json.loads(raw)
-        if "error" in answer:
-            raise _task_error(answer)
-        return answer
 
     def _death(self) -> TaskError:
         self._child.kill()
