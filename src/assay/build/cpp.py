@@ -16,11 +16,14 @@ from assay.core.identity import identity
 from assay.core.sources import Candidate
 from assay.errors import CandidateError, MachineError
 from assay.machine.cache_dirs import atomic_write, ensure_folder, find_dirs
+from assay.sandbox.memfd import sealed_memfd
 from assay.sandbox.spawn import Zygote, printable
 
 _PACKAGE_INCLUDE = Path(__file__).parent / "include"
 _ARTIFACT_LIMIT_BYTES = 64 << 20
 _BUILD_SECONDS = 90.0
+_REPORT_BYTES = 256 << 10
+"""16 KiB of messages, each byte of which JSON may write as six."""
 _BUILD_MEMORY_BYTES = 3 << 30
 """g++ takes 0.2 GB for a kernel and 1.5 GB for PyTorch's headers."""
 
@@ -61,7 +64,8 @@ class CppBuilder:
 
     def _command(self, candidate: Candidate) -> list[str]:
         own = check_flags(candidate)
-        units = [file.path for file in candidate.files if file.path.endswith((".cpp", ".cc", ".cxx"))]
+        # With a folder before it no file name can be taken for an option or a response file.
+        units = ["./" + file.path for file in candidate.files if file.path.endswith((".cpp", ".cc", ".cxx"))]
         torch_libraries = os.path.join(sysconfig.get_paths()["purelib"], "torch", "lib")
         flags = [flag for flag in own if not flag.startswith("-l")]
         libraries = [flag for flag in own if flag.startswith("-l")]
@@ -70,11 +74,10 @@ class CppBuilder:
 
     def _run(self, candidate: Candidate, command: list[str], key: str) -> Artifact:
         payload = json.dumps({"files": [f.to_json() for f in candidate.files], "command": command}).encode()
-        source = os.memfd_create("assay-source", os.MFD_CLOEXEC)
+        source = sealed_memfd("assay-source", payload)
         result = os.memfd_create("assay-artifact", os.MFD_CLOEXEC)
         child = None
         try:
-            os.write(source, payload)
             child = self._zygote.spawn(
                 "assay.build.compiler:main",
                 {"payload_bytes": len(payload), "limit_bytes": _ARTIFACT_LIMIT_BYTES},
@@ -85,7 +88,7 @@ class CppBuilder:
                 cpu_seconds=int(_BUILD_SECONDS),
             )
             ready, _, _ = select.select([child.channel], [], [], _BUILD_SECONDS)
-            packet = child.channel.recv(64 << 10) if ready else b""
+            packet = child.channel.recv(_REPORT_BYTES) if ready else b""
             if not packet:
                 raise CandidateError(
                     "the build did not finish",

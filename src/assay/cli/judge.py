@@ -49,7 +49,7 @@ def judge(
     task: Annotated[str, typer.Argument(help="What to compute.")],
     candidate: Annotated[Path, typer.Argument(help="The proposed implementation.")],
     screen: Annotated[bool, typer.Option("--screen", help="A quick look of seconds that never accepts.")] = False,
-    budget: BudgetOption = 10.0,
+    budget: BudgetOption = 12.0,
     threads: ThreadsOption = 0,
     baseline: BaselineOption = "best",
     scaled: ScaledFlag = False,

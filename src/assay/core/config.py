@@ -33,7 +33,7 @@ class JudgeConfig:
     """
 
     depth: Depth = Depth.FULL
-    budget_s: float = 10.0
+    budget_s: float = 12.0
     threads: int = 0
     memory_bytes: int = 0
     baseline: str = "best"

@@ -151,6 +151,7 @@ class ProcessReader:
         self._clock = cpu_clock_id(pid)
         self._files: dict[int, int] = {}
         self._last: dict[int, tuple[int, int]] = {}
+        self._cpu: dict[int, tuple[int, int]] = {}
         self._gone_delay_ns = 0
         self._gone_slices = 0
         self._lost = 0
@@ -196,17 +197,23 @@ class ProcessReader:
             lost_threads=self._lost,
         )
 
+    def busiest(self, count: int) -> list[int]:
+        """The live threads that ran most between the last two samples, at most `count`; idle ones are left out."""
+        spent = {tid: self._cpu[tid][1] for tid in self._files if tid in self._cpu}
+        return sorted((tid for tid in spent if spent[tid] > 0), key=lambda tid: -spent[tid])[:count]
+
     def _read_threads(self) -> bool:
         """Read every known thread; False when one of them has gone."""
         complete = True
         for tid, file in list(self._files.items()):
             try:
-                _, delay_ns, slices = parse_schedstat(os.pread(file, _SCHEDSTAT_BYTES, 0))
+                cpu_ns, delay_ns, slices = parse_schedstat(os.pread(file, _SCHEDSTAT_BYTES, 0))
             except ProcessLookupError:
                 self._drop(tid)
                 complete = False
             else:
                 self._last[tid] = (delay_ns, slices)
+                self._cpu[tid] = (cpu_ns, cpu_ns - self._cpu.get(tid, (0, 0))[0])
         return complete
 
     def _drop(self, tid: int) -> None:

@@ -32,6 +32,8 @@ from assay.referee.timing.samples import Side, Triples
 
 _SCREEN_PLAN = Plan(rounds=2, turns=6, warm_up_turns=2, expected_s=1.0)
 _UNKNOWN_CALL_NS = 1e6
+_PILOT_CALLS, _PILOT_WARM_UP = 5, 3
+_FIRST_CALL_SECONDS = 180.0
 _TIMEOUT_FACTOR = 50
 """A call may take this many times the baseline's median before it counts as hanging."""
 
@@ -92,10 +94,11 @@ class Judging:
             return self._judgement(Verdict.REJECT, None, None)
         native = self._candidate.language is Language.CPP
         overhead, spawn_ms = self._overhead(native)
-        chosen = self._plan(overhead)
+        call_ns = self._pilot_ns()
+        chosen = self._plan(call_ns)
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
-        timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * self._prepared.baseline_ns / 1e9)
+        timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
         measurement = Measurement(bench, self._prepared.baseline.program, program, timeout_s)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
@@ -120,11 +123,29 @@ class Judging:
             overhead, _ = measure_overhead(bench, prepared.null, native=native)
         return overhead, spawn_ms
 
-    def _plan(self, overhead: Overhead) -> Plan:
+    def _pilot_ns(self) -> float:
+        """What a timed window takes the baseline at this moment; the figure it was chosen by may be of another hour."""
+        bench = self._bench
+        bench.fresh_weights()
+        party, _ = bench.timed_party(self._prepared.baseline.program)
+        try:
+            if party.problem is None:
+                party.lay_out(bench.windowed)
+            times = [self._prepared.baseline_ns]
+            for index in range(_PILOT_CALLS):
+                if party.problem is None:
+                    bench.land_chain(bench.draw_chain())
+                    call, _ = party.call(0, _FIRST_CALL_SECONDS)
+                    times = [call.wall_ns] if index < _PILOT_WARM_UP else [*times, call.wall_ns]
+            return float(min(times))
+        finally:
+            party.close()
+
+    def _plan(self, call_ns: float) -> Plan:
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN
         cost = self._bench.costs()
-        found = plan(self._prepared.baseline_ns, cost.turn_ns, cost.spawn_ns, self._config.budget_s)
+        found = plan(call_ns, cost.turn_ns, cost.spawn_ns, self._config.budget_s)
         if isinstance(found, Refusal):
             self._findings.append(Finding("budget-too-small", Weight.DOUBT, found.message, Fault.USER))
             return _SCREEN_PLAN

@@ -22,6 +22,7 @@ from assay.sandbox.syscalls import (
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
     drop_capabilities,
+    empty_bounding_set,
     prctl,
     unshare,
 )
@@ -70,6 +71,7 @@ def confine(policy: Policy, layers: list[str], base_address_space_bytes: int) ->
     if "namespace:mount" in held:
         attempt("private-scratch", lambda: filesystem.mount_scratch(policy.tmp_bytes))
         attempt("private-proc", filesystem.mount_private_proc)
+    empty_bounding_set()
     attempt("distinct-uid", lambda: _become(policy.uid) if root and not mapped_root else False)
     attempt("no-capabilities", drop_capabilities)
     attempt("no-new-privileges", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
@@ -87,7 +89,6 @@ def _is_mapped() -> bool:
 
 
 def _become(uid: int) -> None:
-    # Dropping the bounding set needs CAP_SETPCAP, which goes with uid 0; hence before.
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -108,6 +109,7 @@ def _limits(policy: Policy, base_bytes: int, own_uid: bool) -> None:
         resource.RLIMIT_CPU: policy.cpu_seconds,
         resource.RLIMIT_NOFILE: policy.max_open_files,
         resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: policy.tmp_bytes,  # shared memory that is passed in counts as a file, too
         resource.RLIMIT_MEMLOCK: 64 << 10,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_RTPRIO: 0,

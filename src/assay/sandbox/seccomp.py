@@ -14,7 +14,7 @@ import errno
 import platform
 import struct
 
-from assay.sandbox.syscalls import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, check, libc
+from assay.sandbox.syscalls import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, PR_SET_SECCOMP, check, libc
 
 # x86-64 numbers, from the kernel's arch/x86/entry/syscalls/syscall_64.tbl.
 _ALWAYS_DENIED = {
@@ -38,19 +38,23 @@ _ALWAYS_DENIED = {
     "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260, "mknod": 133, "mknodat": 259,
     "sched_setscheduler": 144, "sched_setattr": 314, "ioprio_set": 251, "setpriority": 141,
     "setsid": 112, "setpgid": 109,
+    "timer_create": 222,  # may send SIGCONT, which wakes even a stopped process
+    "seccomp": 317,  # a listener's wait leaves a thread that can be killed but not stopped
+    "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463,  # memory that no limit counts
     "fallocate": 285,  # punching holes would zero an output without moving a byte, below the physical floor
 }  # fmt: skip
 _NO_NEW_PROCESSES = {"fork": 57, "vfork": 58, "execve": 59, "execveat": 322}
-_CLONE, _CLONE3, _PRCTL, _MADVISE = 56, 435, 157, 28
+_CLONE, _CLONE3, _PRCTL, _MADVISE, _FCNTL = 56, 435, 157, 28, 72
+_SETOWN, _SETSIG, _SETOWN_EX = 8, 10, 15  # a descriptor of ours could be made to wake a stopped worker
 _MADV_REMOVE = 9  # the same hole, by another door
-_CLONE_THREAD, _CLONE_ANY_NAMESPACE = 0x00010000, 0x7E020080
+_CLONE_THREAD, _CLONE_VFORK, _CLONE_ANY_NAMESPACE = 0x00010000, 0x00004000, 0x7E020080
 
 _SYS_SECCOMP, _SET_MODE_FILTER, _ALL_THREADS = 317, 1, 1
 _AUDIT_ARCH_X86_64 = 0xC000003E
 _X32_BIT = 0x40000000
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_ARCH_OFFSET, _NUMBER_OFFSET, _ARG0_OFFSET, _ARG2_OFFSET = 4, 0, 16, 32
+_ARCH_OFFSET, _NUMBER_OFFSET, _ARG0_OFFSET, _ARG1_OFFSET, _ARG2_OFFSET = 4, 0, 16, 24, 32
 
 
 def supported() -> bool:
@@ -82,10 +86,14 @@ def _program(may_create_processes: bool) -> bytes:
         out += [_op(_JUMP_EQUAL, number, 0, 1), _op(_RETURN, _ERRNO | errno.EPERM)]
     # clone3 passes its flags in memory, which a filter cannot read; ENOSYS makes glibc fall back to clone.
     out += [_op(_JUMP_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
-    out += _on_argument(_PRCTL, _ARG0_OFFSET, [(_JUMP_EQUAL, PR_SET_PDEATHSIG), (_JUMP_EQUAL, PR_SET_DUMPABLE)])
+    forbidden = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP)
+    out += _on_argument(_PRCTL, _ARG0_OFFSET, [(_JUMP_EQUAL, option) for option in forbidden])
+    out += _on_argument(_FCNTL, _ARG1_OFFSET, [(_JUMP_EQUAL, c) for c in (_SETOWN, _SETSIG, _SETOWN_EX)])
     out += _on_argument(_MADVISE, _ARG2_OFFSET, [(_JUMP_EQUAL, _MADV_REMOVE)])
     out += _on_argument(_CLONE, _ARG0_OFFSET, [(_JUMP_SET, _CLONE_ANY_NAMESPACE)])
     if not may_create_processes:
+        # A thread made like vfork's child leaves its maker killable but not stoppable.
+        out += _on_argument(_CLONE, _ARG0_OFFSET, [(_JUMP_SET, _CLONE_VFORK)])
         out += [_op(_JUMP_EQUAL, _CLONE, 0, 4), _op(_LOAD_WORD, _ARG0_OFFSET)]
         out += [_op(_JUMP_SET, _CLONE_THREAD, 1, 0), _op(_RETURN, _ERRNO | errno.EPERM), _op(_RETURN, _ALLOW)]
     out.append(_op(_RETURN, _ALLOW))

@@ -25,6 +25,7 @@ MNT_DETACH = 0x2
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_GET_CHILD_SUBREAPER = 37
@@ -81,11 +82,15 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     return check(libc.prctl(option, arg2, arg3, arg4, arg5), f"prctl({option})")
 
 
-def drop_capabilities() -> None:
-    """Give up every capability, in the bounding set too, for good; raises OSError where one remains."""
+def empty_bounding_set() -> None:
+    """Let no program that is executed ever regain a capability; needs CAP_SETPCAP, so it comes before leaving uid 0."""
     for capability in range(LAST_CAPABILITY + 1):
         if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
-            break  # EINVAL above the kernel's last capability, EPERM when they are gone already
+            break  # EINVAL above the kernel's last capability, EPERM where there was no privilege to begin with
+
+
+def drop_capabilities() -> None:
+    """Give up every capability that this process has, for good; raises OSError where one remains."""
     libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()

@@ -131,6 +131,7 @@ def _child(request: dict[str, Any], fds: list[int], layers: list[str], go: int) 
     try:
         os.read(go, 1)
         os.close(go)
+        os.setpgid(0, 0)  # a signal to "my process group" must reach no sibling
         for fd, target in zip(fds[1:3], (1, 2), strict=False):  # the log, as stdout and stderr
             os.dup2(fd, target)
         held = confine(Policy.from_json(request["policy"]), layers, _address_space_bytes())

@@ -11,6 +11,7 @@ from enum import Enum
 
 from assay.machine.clocks import ProcessReader
 from assay.referee.processes.wire import PACKET_BYTES, Reply, unpack_reply
+from assay.referee.protocol.placement import spread
 from assay.sandbox.spawn import Child
 
 
@@ -51,6 +52,8 @@ class Meter:
         self._poller.register(child.log_fd, select.POLLIN)
         self._reader = ProcessReader(child.pid)
         self._at_rest = self._reader.sample()
+        self._cores = len(os.sched_getaffinity(0))
+        self._busy: list[int] = []
 
     def call(self, packet: bytes, timeout_s: float) -> Call:
         """Send `packet` to the stopped child, let it run until it answers, stop it.
@@ -60,10 +63,14 @@ class Meter:
         child = self.child
         if self._pending():
             return Call(Outcome.SPOKE_OUT_OF_TURN, 0, 0, 0, 0, None)
-        child.channel.send(packet)
+        try:
+            child.channel.send(packet)
+        except OSError:
+            return Call(Outcome.SPOKE_OUT_OF_TURN, 0, 0, 0, 0, None)  # it closed its end, or half of it
         before = self._reader.sample()
-        start = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-        os.kill(child.pid, signal.SIGCONT)
+        with spread(self._busy):
+            start = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            os.kill(child.pid, signal.SIGCONT)
         answered = self._wait(start, timeout_s)
         os.kill(child.pid, signal.SIGSTOP)
         alive = child.wait_stopped()
@@ -73,15 +80,22 @@ class Meter:
             return Call(Outcome.DIED, stop - start, 0, idle, 0, None)
         self._at_rest = self._reader.sample()
         spent = self._at_rest.since(before)
+        self._busy = self._reader.busiest(self._cores)
         outcome, reply = Outcome.SILENT, None
         if answered:
-            reply = unpack_reply(child.channel.recv(PACKET_BYTES))
+            reply = self._reply()
             outcome = Outcome.REPLIED if reply is not None else Outcome.SPOKE_OUT_OF_TURN
         return Call(outcome, stop - start, spent.cpu_ns, idle, spent.run_delay_ns, reply)
 
     def close(self) -> None:
         """Close the files that it reads; the child lives on."""
         self._reader.close()
+
+    def _reply(self) -> Reply | None:
+        try:
+            return unpack_reply(self.child.channel.recv(PACKET_BYTES))
+        except OSError:
+            return None
 
     def _wait(self, start_ns: int, timeout_s: float) -> bool:
         """Sleep until the channel has a packet; take the log on the way, for a full pipe would block the worker."""

@@ -19,6 +19,7 @@ from assay.errors import InternalError, TaskError
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.memory import Block, Bytes
 from assay.referee.protocol.secret import Secret
+from assay.sandbox.memfd import sealed_memfd
 from assay.sandbox.spawn import Child, Zygote, printable
 
 _ANSWER_SECONDS = 120.0
@@ -82,9 +83,8 @@ class Oracle:
         self.construction_seed = secret.seed()
         payload = {"task": task.to_json(), "threads": threads, "construction_seed": self.construction_seed}
         raw = json.dumps(payload).encode()
-        fd = os.memfd_create("assay-task", os.MFD_CLOEXEC)
+        fd = sealed_memfd("assay-task", raw)
         try:
-            os.write(fd, raw)
             self._child: Child = zygote.spawn(
                 "assay.referee.processes.oracle:main", {"payload_bytes": len(raw)}, [fd], memory_bytes=memory_bytes
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,12 @@ from assay.referee.protocol.clock import Call, Meter, Outcome
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.memory import GUARD_BYTES, Block, Bytes, Poison, read_process
 from assay.referee.protocol.oracle_client import Array, view
+from assay.sandbox.memfd import reopened, sealed_memfd, write_all
 from assay.sandbox.spawn import Child, Zygote, printable
 
 _INPUTS_NAME, _WEIGHTS_NAME = "assay-sealed-inputs", "assay-sealed-weights"
 _IDLE_CPU_LIMIT_NS = 200_000
-"""CPU time charged to a stopped worker beyond this is no rounding; honest ones show exactly 0 here."""
+"""A thread is charged some microseconds more between the kernel's word that it stops and its leaving the core."""
 
 _CACHE_LIMIT_BYTES = 256 << 20
 
@@ -81,26 +83,27 @@ class Party:
         room = output_bytes if program.native else 0
         self._outputs = [Block(room, read_only_elsewhere=False, name="assay-outputs") for _ in range(2)]
         raw = json.dumps(dict(program.payload)).encode()
-        payload = os.memfd_create("assay-payload", os.MFD_CLOEXEC)
         self._cache_fd = os.memfd_create("assay-cache", os.MFD_CLOEXEC)
+        write_all(self._cache_fd, program.cache)
         blocks = [shared.inputs, shared.weights, *self._outputs]
+        passed = [sealed_memfd("assay-payload", raw)]
         try:
-            write_all(payload, raw)
-            write_all(self._cache_fd, program.cache)
+            passed += [reopened(shared.inputs.fd, writable=False), reopened(shared.weights.fd, writable=False)]
+            passed += [reopened(fd, writable=True) for fd in (self._cache_fd, *(block.fd for block in self._outputs))]
             sizes = [block.size_bytes for block in blocks[:3]]
             self.child: Child = zygote.spawn(
                 "assay.referee.processes.worker:main",
                 {"payload_bytes": len(raw), "block_bytes": sizes, "cache_bytes": len(program.cache)},
-                [payload, blocks[0].fd, blocks[1].fd, self._cache_fd, *(block.fd for block in blocks[2:])],
+                passed,
                 memory_bytes=memory_bytes,
                 may_create_processes=program.may_create_processes or program.sealed_late,
             )
         finally:
-            os.close(payload)
+            for fd in passed:
+                os.close(fd)
         self._sequence = 0
         self._layout: Layout | None = None
         self._last_ranges: list[tuple[int, int]] = []
-        self._safe_addresses: set[tuple[int, int]] = set()
         self._scratch: list[Bytes] = []
         self._finish_loading()
 
@@ -131,7 +134,7 @@ class Party:
         """Tell the worker the shapes of the calls to come; False where that ended it."""
         call = self.meter.call(layout.packet(), timeout_s)
         self._layout = layout
-        self._last_ranges, self._safe_addresses = [], set()
+        self._last_ranges = []
         self._scratch = [np.empty(spec.span_bytes, dtype=np.uint8) for spec in layout.outputs * layout.chain]
         return self._fit_after(call)
 
@@ -155,20 +158,17 @@ class Party:
             self._check_guards(layout, block, phase)
         return call, None if self.problem else outputs
 
-    def seal(self, timeout_s: float = 10.0) -> bool:
-        """From now on no new processes, and proof from outside that there is none; False where that ended it.
+    def seal(self) -> bool:
+        """From now on no new processes or threads, enforced and proved from outside; False where that ended it.
 
-        The worker is asked to filter itself. It need not be believed: the kernel shows for each of its threads how many
-        filters hold, and which children it has.
+        The limit counts what its uid, which no other process has, is running; the kernel then shows whether the worker,
+        which adopts all orphans of its process namespace, has a child.
         """
-        before = _filters(self.child.pid)
-        call = self.meter.call(b'{"seal": true}', timeout_s)
-        if not self._fit_after(call):
+        if "distinct-uid" not in self.child.layers:
+            self._fail("not-sealed", "compiles itself, which needs a uid of its own on this machine: run as root")
             return False
-        after = _filters(self.child.pid)
-        if min(after) != max(before) + 1:
-            self._fail("not-sealed", "a thread of the worker escaped the filter against new processes")
-        elif _children(self.child.pid):
+        resource.prlimit(self.child.pid, resource.RLIMIT_NPROC, (1, 1))
+        if _children(self.child.pid):
             self._fail("not-sealed", "started a process that outlived its warm-up")
         return self.problem is None
 
@@ -232,15 +232,12 @@ class Party:
 
     def _own_memory(self, start: int, stop: int) -> bool:
         """Whether a range lies outside the shared blocks, by the kernel's list of the worker's mappings."""
-        if (start, stop) in self._safe_addresses:
-            return True
         with open(f"/proc/{self.child.pid}/maps") as maps:
             for line in maps:
                 if _INPUTS_NAME in line or _WEIGHTS_NAME in line:
                     low, high = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
                     if start < high and low < stop:
                         return False
-        self._safe_addresses.add((start, stop))
         return True
 
     def _check_guards(self, layout: Layout, block: Bytes, phase: int) -> None:
@@ -285,15 +282,6 @@ class Party:
             block.close()
 
 
-def _filters(pid: int) -> list[int]:
-    """How many system-call filters hold for each thread, by the kernel's account."""
-    counts = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/status") as status:
-            counts += [int(line.split()[1]) for line in status if line.startswith("Seccomp_filters:")]
-    return counts or [0]
-
-
 def _children(pid: int) -> list[str]:
     """The processes that descend from a worker; as the first of its process namespace it adopts all orphans."""
     found: list[str] = []
@@ -301,13 +289,6 @@ def _children(pid: int) -> list[str]:
         with open(f"/proc/{pid}/task/{thread}/children") as children:
             found += children.read().split()
     return found
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte; one write(2) takes at most 2 GiB."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _mismatch(record: OutputRecord, spec: TensorSpec) -> str:

@@ -17,8 +17,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-PREEMPTED_FLOOR_NS = 20_000.0
-"""Run-queue delay that a wake-up may cost; continuing a stopped worker took 9 us on the development machine."""
+PREEMPTED_FLOOR_NS = 400_000.0
+"""Run-queue delay that being continued may cost: 9 us for one thread, but 30 to 300 us where two threads wake on two
+cores, one of which the referee has not left yet. It is alike on both sides. A real preemption lasts a slice, 0.7 to
+8 ms."""
 
 PREEMPTED_SHARE = 0.01
 """Run-queue delay, as a share of the call's wall time, above which the call counts as preempted."""
