@@ -169,7 +169,7 @@ def unbuilt() -> Judgement:
 
 def undecided() -> Judgement:
     """Right, but the machine was too busy for a claim; the task counts no operations."""
-    noise = Noise(process_sd=0.05, turn_sd=0.2, spike_chance=0.3, spike_size=0.5)
+    noise = Noise(process_sd=0.15, turn_sd=0.4, spike_chance=0.3, spike_size=0.5)
     base = replace(accepted(), timing=timing(1.3, noise, seed=5, flops=0.0))
     assert base.timing is not None
     claim = base.timing.claim

@@ -51,7 +51,7 @@ def test_nothing_is_wider_than_the_terminal(kind, width):
 def test_an_acceptance_says_all_that_matters():
     text = verdict_text(accepted(), Path("/runs/x/certificate.json"))
     for part in (
-        "ACCEPT", "yes, 331 outputs verified", "1.61x (95% interval 1.59x to 1.62x)", "could fake 1.1%",
+        "ACCEPT", "yes, 331 outputs verified", "1.61x (95% interval 1.59x to 1.62x)", "could fake 1.2%",
         "compile, 2.10 ms", "sealed", "14.2 s", "Covered", "Not covered", "/runs/x/certificate.json",
     ):  # fmt: skip
         assert part in text, part
@@ -120,7 +120,7 @@ def test_a_replay_stands_beside_its_claim():
     slow = EVERY_KIND["slow"]()
     where = console()
     render_replay(Replay(Holds.NO, "claimed ACCEPT, here REJECT", signature, slow), made, where)
-    for part in ("does not hold: claimed ACCEPT", "1.61x", "REJECT, 0.931x", "SHA256:abc", "FATAL not-faster"):
+    for part in ("does not hold: claimed ACCEPT", "1.61x", "REJECT, 0.930x", "SHA256:abc", "FATAL not-faster"):
         assert part in where.file.getvalue(), part
     render_replay(Replay(Holds.NO, "changed", SignatureCheck(False, False, None, "not signed"), None), made, where)
     assert "no key" in where.file.getvalue()

@@ -17,13 +17,16 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-PREEMPTED_FLOOR_NS = 400_000.0
-"""Run-queue delay that being continued may cost: 9 us for one thread, but 30 to 300 us where two threads wake on two
-cores, one of which the referee has not left yet. It is alike on both sides. A real preemption lasts a slice, 0.7 to
-8 ms."""
+PREEMPTED_FLOOR_NS = 20_000.0
+"""Run-queue delay that a wake-up may always cost; continuing a stopped worker of one thread took 9 us."""
+
+WAKE_UP_SHARE, WAKE_UP_NS = 0.10, 250_000.0
+"""A worker of several threads wakes on cores one of which the referee has not left yet: 20 to 250 us of delay were seen
+on two cores, alike on both sides. So much is granted, up to this share of a call. A preemption lasts a scheduler's
+slice, 0.7 to 8 ms."""
 
 PREEMPTED_SHARE = 0.01
-"""Run-queue delay, as a share of the call's wall time, above which the call counts as preempted."""
+"""Run-queue delay, as a share of the call's wall time, that is granted to long calls."""
 
 
 class Side(IntEnum):
@@ -125,5 +128,6 @@ class Triples:
 
     def preempted(self) -> Bools:
         """bool[m, 3]: which calls waited on the run queue beyond the rule above."""
-        limit = np.maximum(PREEMPTED_FLOOR_NS, PREEMPTED_SHARE * self.wall_ns)
+        wake_up = np.minimum(WAKE_UP_SHARE * self.wall_ns, WAKE_UP_NS)
+        limit = np.maximum(np.maximum(PREEMPTED_FLOOR_NS, wake_up), PREEMPTED_SHARE * self.wall_ns)
         return np.asarray(self.preempted_ns > limit, dtype=np.bool_)
