@@ -8,7 +8,9 @@
 
 namespace {
 
-inline float relu6(float v) { return v < 0.0f ? 0.0f : v > 6.0f ? 6.0f : v; }
+inline float relu6(float v) {
+  return v < 0.0f ? 0.0f : v > 6.0f ? 6.0f : v;
+}
 
 float border_pixel(const float* x, const float* w, float bias, int64_t height, int64_t width, int64_t i, int64_t j) {
   float sum = bias;

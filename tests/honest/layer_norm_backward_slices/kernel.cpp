@@ -15,7 +15,7 @@ struct Row {
   float *of_x, *of_weight, *of_bias;  // the last two are added to
 };
 
-void backward_row(const Row &r, int64_t n) {
+void backward_row(const Row& r, int64_t n) {
   double sum = 0.0, squares = 0.0;
   for (int64_t j = 0; j < n; j++) sum += r.x[j];
   const float mean = static_cast<float>(sum / n);
@@ -38,7 +38,7 @@ void backward_row(const Row &r, int64_t n) {
 
 }  // namespace
 
-extern "C" int assay_kernel(const assay_call *call) {
+extern "C" int assay_kernel(const assay_call* call) {
   const int64_t tokens = call->inputs[0].shape[0], n = call->inputs[0].shape[1];
   const float *x = assay_in<float>(call, 0), *grad = assay_in<float>(call, 1), *weight = assay_weight<float>(call, 0);
   float *of_x = assay_out<float>(call, 0), *of_weight = assay_out<float>(call, 1), *of_bias = assay_out<float>(call, 2);
@@ -46,7 +46,7 @@ extern "C" int assay_kernel(const assay_call *call) {
   partial.assign(2 * SLICES * n, 0.0f);
 #pragma omp parallel for schedule(static, 1) num_threads(call->n_threads)
   for (int64_t s = 0; s < SLICES; s++) {
-    float *mine = partial.data() + 2 * s * n;
+    float* mine = partial.data() + 2 * s * n;
     for (int64_t i = tokens * s / SLICES; i < tokens * (s + 1) / SLICES; i++)
       backward_row({x + i * n, grad + i * n, weight, of_x + i * n, mine, mine + n}, n);
   }

@@ -20,7 +20,9 @@ inline __m512 exp512(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
-inline __mmask16 tail_mask(int64_t left) { return left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1); }
+inline __mmask16 tail_mask(int64_t left) {
+  return left >= 16 ? 0xffff : static_cast<__mmask16>((1u << left) - 1);
+}
 
 void softmax_row(const float* x, float* y, int64_t n) {
   __m512 top = _mm512_set1_ps(x[0]);

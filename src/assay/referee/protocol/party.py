@@ -25,7 +25,7 @@ from assay.sandbox.spawn import Child, Zygote, printable
 
 _INPUTS_NAME, _WEIGHTS_NAME = "assay-sealed-inputs", "assay-sealed-weights"
 _IDLE_CPU_LIMIT_NS = 2_000_000
-"""The kernel reports a stop before the last thread has left its core: 0 to 400 us more were charged on a virtual machine
+"""The kernel reports a stop before the last thread has left its core: 0 to 400 us more were charged on a machine
 whose idle cores halt. Work that a worker could do in this much time does not pay for being found out."""
 
 _CACHE_LIMIT_BYTES = 256 << 20
