@@ -103,7 +103,7 @@ class Judging:
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
         correctness = self._correctness(evidence)
-        if evidence.failed or not evidence.samples:
+        if evidence.failed or all(sample.warm_up for sample in evidence.samples):
             verdict = Verdict.REJECT if evidence.failed else Verdict.INCONCLUSIVE
             return self._judgement(verdict, correctness, None, evidence)
         timing = self._timing(evidence, overhead, chosen, spawn_ms)

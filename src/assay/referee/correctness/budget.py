@@ -37,7 +37,7 @@ from assay.referee.protocol.oracle_client import Array, Draw
 _FLOOR, _ROW_FLOOR = 64.0, 24.0
 _PER_ROOT = 4.0
 _REFERENCE_FACTOR = 4.0
-_NEARBY_FACTOR, _NEARBY_PER_ROOT = 8.0, 0.25
+_NEARBY_FACTOR, _NEARBY_PER_ROOT = 8.0, 0.5
 _CAP = {DType.FLOAT32: 2.0**-9, DType.FLOAT64: 2.0**-30, DType.FLOAT16: 2.0**-4, DType.BFLOAT16: 2.0**-3}
 _OWN_ROUNDING = 2.0
 """Units of the output's type for the final rounding; only float16 and bfloat16 notice it beside the floor."""

@@ -12,6 +12,7 @@ import gc
 import itertools
 import json
 import mmap
+import resource
 import socket
 import sys
 import warnings
@@ -91,6 +92,8 @@ def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> No
             request = json.loads(packet)
             if "save_cache" in request:
                 pack_cache(cache_fd)
+            elif "seal" in request:
+                resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
             else:
                 _warm_heap(request)
                 side.lay_out(request)
