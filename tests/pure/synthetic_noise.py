@@ -1,6 +1,6 @@
 """Synthetic timings with a known truth, for the tests and benchmarks of the statistics.
 
-Every figure is a share of the call's time. Sources: machine.md's noise section (A/A spread), referee.md's facts.
+Every figure is a share of the call's time. Sources: A/A runs on a two-core cloud machine, idle and loaded.
 """
 
 from __future__ import annotations

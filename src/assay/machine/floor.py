@@ -24,7 +24,7 @@ from assay.machine.peaks import ANY_ACCESS, READS, WRITES, Access, Level, Peaks
 
 SAFETY = 2.0
 """Floors are divided by this. The machine may be faster later than when its peaks were taken: absolute speed drifted
-1.6x within an hour on a cloud Xeon (design/machine.md), turbo over base clock is 1.2-1.5x on servers, and repeated
+1.6x within an hour on a cloud Xeon, turbo over base clock is 1.2-1.5x on servers, and repeated
 measurements of one peak differ by 1.1-1.4x. Published cheats were 10-100x below the floor."""
 
 
