@@ -69,16 +69,6 @@ class TensorSpec:
         return cls(str(data["name"]), DType(data["dtype"]), tuple(data["shape"]), tuple(data["strides"]))
 
 
-def contiguous_strides(shape: Iterable[int]) -> tuple[int, ...]:
-    """Row-major strides in elements."""
-    strides: list[int] = []
-    step = 1
-    for size in reversed(tuple(shape)):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
-
-
 def same_strides(spec: TensorSpec, strides: Iterable[int]) -> bool:
     """Whether `strides` address the same elements; dimensions of size 0 or 1 have no meaningful stride."""
     if spec.numel == 0:

@@ -248,8 +248,7 @@ class Bench:
 
     def land(self, draw: Draw) -> None:
         """Write a draw's inputs where the parties see them; before each party's call, so that caches are alike."""
-        assert self.shared is not None
-        self.shared.inputs.bytes[: len(draw.inputs)] = draw.inputs
+        self.land_chain([draw.inputs])
 
     def reference_program(self, variant: str) -> Program:
         """The reference itself as a party's program."""

@@ -52,7 +52,6 @@ class Evidence:
     verified_calls: int = 0
     families_tried: set[str] = field(default_factory=set)
     shapes_tried: list[dict[str, int]] = field(default_factory=list)
-    worst_over_budget: Finding | None = None
     findings: list[Finding] = field(default_factory=list)
     layers: tuple[str, ...] = ()
     spawn_ms: list[float] = field(default_factory=list)

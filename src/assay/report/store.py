@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import InputError, MachineError
-from assay.machine.cache_dirs import HOME_VARIABLE, find_dirs
+from assay.machine.cache_dirs import HOME_VARIABLE
 from assay.report.certificate import certificate_bytes, read_certificate
 
 CERTIFICATE, PAGE = "certificate.json", "page.html"
@@ -50,11 +50,6 @@ class Run:
     def page(self) -> Path:
         """The same for people."""
         return self.folder / PAGE
-
-
-def runs_folder() -> Path:
-    """Where runs go unless somebody says otherwise."""
-    return find_dirs().data / "runs"
 
 
 def run_id(certificate: Mapping[str, Any]) -> str:

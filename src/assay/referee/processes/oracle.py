@@ -78,7 +78,6 @@ class _Program:
         self.model = self._construct()
         self.constructed = {name: tensor.detach().clone() for name, tensor in self.state().items()}
         self.exact: Any = None
-        self.why_inexact = ""
         self.described: dict[str, list[TensorSpec]] = {}
         self.scalars: dict[str, list[Any]] = {}
 

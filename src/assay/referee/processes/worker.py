@@ -16,7 +16,6 @@ import resource
 import socket
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from assay.core.dtypes import DType
@@ -27,8 +26,6 @@ from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Stat
 from assay.referee.protocol.chain import fold, memory_at, roll
 
 _HEAP_RESULTS, _MOST_HEAP_BYTES = 8, 256 << 20
-
-Runner = Callable[[int, int], tuple[int, tuple[OutputRecord, ...], str]]
 
 
 class _Tensor(ctypes.Structure):
@@ -156,6 +153,7 @@ class _Native:
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare descriptors for the shapes of the calls to come."""
         self._links = _Links(layout, _address(self._blocks.inputs))
+        self._kept = []
         scalars = (ctypes.c_double * max(len(layout["scalars"]), 1))(*map(float, layout["scalars"]))
         self._calls = [[self._prepare(block, step, scalars) for step in range(self._links.count)]
                        for block in self._blocks.outputs]  # fmt: skip

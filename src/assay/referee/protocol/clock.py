@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import select
 import signal
-import time
 from dataclasses import dataclass
 from enum import Enum
 
-from assay.machine.clocks import ProcessReader
+from assay.machine.clocks import ProcessReader, monotonic_raw_ns
 from assay.referee.processes.wire import PACKET_BYTES, Reply, unpack_reply
 from assay.referee.protocol.placement import spread
 from assay.sandbox.spawn import Child
@@ -69,12 +68,12 @@ class Meter:
             return Call(Outcome.SPOKE_OUT_OF_TURN, 0, 0, 0, 0, None)  # it closed its end, or half of it
         before = self._reader.sample()
         with spread(self._busy):
-            start = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            start = monotonic_raw_ns()
             os.kill(child.pid, signal.SIGCONT)
         answered = self._wait(start, timeout_s)
         os.kill(child.pid, signal.SIGSTOP)
         alive = child.wait_stopped()
-        stop = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+        stop = monotonic_raw_ns()
         idle = before.cpu_ns - self._at_rest.cpu_ns
         if not alive:
             return Call(Outcome.DIED, stop - start, 0, idle, 0, None)
@@ -102,7 +101,7 @@ class Meter:
         channel = self.child.channel.fileno()
         deadline = start_ns + int(timeout_s * 1e9)
         while True:
-            left_ms = (deadline - time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)) / 1e6
+            left_ms = (deadline - monotonic_raw_ns()) / 1e6
             if left_ms <= 0:
                 return False
             for fd, _ in self._poller.poll(left_ms):
