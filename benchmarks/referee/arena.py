@@ -15,7 +15,7 @@ from assay.build.cpp import CppBuilder
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.machine.survey import read_facts
-from assay.referee.bench import PRELOAD, Bench, Resources
+from assay.referee.bench import Bench, Landing, Resources, start_zygote
 from assay.referee.correctness.families import OWN
 from assay.referee.judge import silent
 from assay.referee.measuring import Measurement
@@ -25,7 +25,6 @@ from assay.referee.protocol.shell_cost import NULL_KERNEL
 from assay.referee.timing.decision import Claim, decide
 from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import Triples
-from assay.sandbox.spawn import Zygote
 
 _WARM_UP = 2
 _CALL_SECONDS = 10.0
@@ -65,7 +64,7 @@ class Arena:
         facts = read_facts()
         config = JudgeConfig(baseline="eager")
         resources = Resources.of(config, facts)
-        self._zygote = Zygote(PRELOAD, threads=resources.threads)
+        self._zygote = start_zygote(resources.threads)
         self._builder = CppBuilder()
         self._null = self._builder.build(NULL_KERNEL).content
         self.bench = Bench(task, config, resources, self._zygote, Secret())
@@ -111,7 +110,7 @@ class Arena:
             for party in parties.values():
                 party.lay_out(self.bench.timed)
             for index in range(warm_up + calls):
-                self.bench.land(self.bench.draw(self.bench.timed, OWN))
+                self.bench.land(Landing.of(self.bench.draw(self.bench.timed, OWN)))
                 for name, party in parties.items():
                     call, _ = party.call(0, _CALL_SECONDS)
                     if party.problem is not None:

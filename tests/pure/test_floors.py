@@ -11,6 +11,7 @@ FLOORS = [
     {"errors"},
     {"core"},
     {"machine"},
+    {"native"},
     {"sandbox"},
     {"tasks", "build"},
     {"referee"},

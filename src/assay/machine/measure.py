@@ -184,6 +184,7 @@ def _run(program: Path, threads: int, plan: tuple[tuple[Level, int], ...], progr
     env |= {"OMP_PROC_BIND": "true", "OMP_WAIT_POLICY": "active", "OMP_DYNAMIC": "false"}
     total = (1 if threads == 1 else 2) * (len(plan) * len(Access) + 5)
     lines: list[str] = []
+    measured = 0
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env) as process:
             assert process.stdout is not None
@@ -191,8 +192,11 @@ def _run(program: Path, threads: int, plan: tuple[tuple[Level, int], ...], progr
             end.start()
             for line in process.stdout:
                 lines.append(line.strip())
-                if progress is not None:
-                    progress(" ".join(line.split()[:4]), len(lines), total)
+                if progress is not None and not line.startswith(
+                    "unbounded"
+                ):  # how many of those depends on the processor
+                    measured += 1
+                    progress(" ".join(line.split()[:4]), measured, total)
             end.cancel()
         if process.returncode != 0:
             errors.seek(0)

@@ -18,7 +18,7 @@ import numpy as np
 from assay.core.identity import identity
 from assay.errors import InputError, TaskError
 from assay.machine.cache_dirs import atomic_write, ensure_folder, find_dirs
-from assay.referee.bench import Bench, Progress
+from assay.referee.bench import Bench, Landing, Progress
 from assay.referee.correctness import families
 from assay.referee.protocol.party import Party, Program
 
@@ -148,7 +148,7 @@ class _Trial:
     def _call(self, party: Party, variant: str) -> float:
         bench = self._bench
         draw = bench.draw(bench.timed, families.OWN)
-        bench.land(draw)
+        bench.land(Landing.of(draw))
         call, outputs = party.call(draw.run_seed, _FIRST_CALL_SECONDS)
         if party.problem is not None:
             self._problems[variant] = party.problem.message

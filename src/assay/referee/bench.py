@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,13 +13,14 @@ from assay.core.sources import Candidate, Task
 from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.machine.facts import MachineFacts
+from assay.native.library import built
 from assay.referee.correctness import families
 from assay.referee.correctness.boundary import boundary_axes
 from assay.referee.correctness.budget import Budget, Witness
 from assay.referee.protocol import chain
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.memory import Bytes, Poison
-from assay.referee.protocol.oracle_client import NUMPY_TYPES, Array, Declaration, Draw, Oracle
+from assay.referee.protocol.oracle_client import Array, Declaration, Draw, Oracle
 from assay.referee.protocol.party import Party, Program, SharedInputs
 from assay.referee.protocol.secret import Secret
 from assay.sandbox.spawn import Zygote
@@ -33,7 +33,15 @@ _FALLBACK_MEMORY = 8 << 30
 _HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
 _POOL = {Depth.FULL: 20, Depth.SCREEN: 4}
 """Hidden shapes are chosen from a pool, anew for every judgement: a search in one bench must not come to know them."""
-PRELOAD = ("torch", "numpy", "assay.referee.processes.worker", "assay.referee.processes.oracle")
+_SWAPS = 8
+"""Pairs of elements that change places between two calls that are otherwise alike: few rows change, and those seldom
+where a shortcut would look."""
+_PRELOAD = ("torch", "numpy", "assay.referee.processes.worker", "assay.referee.processes.oracle")
+
+
+def start_zygote(threads: int) -> Zygote:
+    """The sandbox for workers and oracles. Raises MachineError where it or Assay's native part cannot be had."""
+    return Zygote(_PRELOAD, threads=threads, libraries=[str(built())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,21 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """Nanoseconds of a turn besides its three calls, and of starting one process."""
+class Landing:
+    """The secret inputs of one timed window: of one call, with what it should give, or of each call of a chain."""
 
-    turn_ns: float
-    spawn_ns: float
+    inputs: tuple[Bytes, ...]
+    draw: Draw | None
+
+    @classmethod
+    def of(cls, draw: Draw) -> Landing:
+        """A window of one call."""
+        return cls((draw.inputs,), draw)
+
+    @property
+    def run_seed(self) -> int:
+        """The generator's seed, 0 to leave it alone."""
+        return self.draw.run_seed if self.draw is not None else 0
 
 
 class Bench:
@@ -69,7 +87,6 @@ class Bench:
     def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygote: Zygote, secret: Secret) -> None:
         self.task, self.config, self.resources, self.zygote, self.secret = task, config, resources, zygote, secret
         self.poison = Poison()
-        self._spawn_ns = 50e6
         memory = resources.memory_bytes
         self.oracle = Oracle(zygote, task, secret, threads=resources.threads, memory_bytes=memory)
         self.shared: SharedInputs | None = None
@@ -127,17 +144,35 @@ class Bench:
         length = chain.length(net_ns, timed.inputs.total_bytes, timed.rolled) if self._room_for_chains() > 1 else 1
         self.windowed = replace(timed, chain=length)
 
-    def draw_chain(self) -> list[Bytes]:
-        """The secret inputs of one timed window's calls, landed nowhere yet."""
-        first = self.draw(self.timed, families.OWN).inputs.copy()
-        rest = [self.draw(self.timed, families.OWN).inputs.copy() for _ in range(self.windowed.chain - 1)]
-        return [first, *rest]
+    def draw_window(self, *, weights: str = "keep") -> Landing:
+        """The secret inputs of one timed window, landed nowhere yet."""
+        if self.windowed.chain == 1:
+            draw = self.draw(self.timed, families.OWN, weights=weights)
+            return Landing.of(draw)
+        if weights != "keep":
+            self.fresh_weights(weights)
+        drawn = (self.draw(self.timed, families.OWN).inputs.copy() for _ in range(self.windowed.chain))
+        return Landing(tuple(drawn), None)
 
-    def land_chain(self, inputs: Sequence[Bytes]) -> None:
-        """Write the inputs of a timed window's calls where the parties see them."""
+    def land(self, landing: Landing) -> None:
+        """Write inputs where the parties see them; before each party's call, so that caches are alike."""
         assert self.shared is not None
-        for step, one in enumerate(inputs):
+        for step, one in enumerate(landing.inputs):
             self.shared.inputs.bytes[step * len(one) : (step + 1) * len(one)] = one
+
+    def changed(self, draw: Draw) -> Draw | None:
+        """The same inputs but for a few elements that have changed places; None where no input allows that."""
+        layout = draw.layout
+        if not layout.rolled or layout.draws_random:
+            return None
+        inputs = draw.inputs.copy()
+        for index in layout.rolled:
+            spec, offset = layout.inputs.specs[index], layout.inputs.offsets[index]
+            elements = inputs[offset : offset + spec.span_bytes].reshape(-1, spec.dtype.size_bytes)
+            for _ in range(_SWAPS):
+                a, b = self.secret.below(len(elements)), self.secret.below(len(elements))
+                elements[[a, b]] = elements[[b, a]]
+        return self.oracle.evaluate(layout, inputs)
 
     def judge_chain(self, outputs: Sequence[Array], inputs: Sequence[Bytes]) -> Witness | None:
         """Whether every call of a chain is right, each on the input that the output before it decides."""
@@ -203,22 +238,6 @@ class Bench:
             memory_bytes=self.resources.memory_bytes, poison=self.poison,
         )  # fmt: skip
 
-    def timed_party(self, program: Program) -> tuple[Party, float]:
-        """A party, and the milliseconds until it stood ready."""
-        start = time.monotonic()
-        party = self.party(program)
-        self._spawn_ns = (time.monotonic() - start) * 1e9
-        return party, self._spawn_ns / 1e6
-
-    def costs(self) -> Costs:
-        """What a turn and a fresh process cost besides the calls themselves, from one of each just carried out."""
-        start = time.monotonic()
-        draw = self.draw(self.timed, families.OWN)
-        for _ in range(3):
-            self.land(draw)
-        self.budget.check([np.zeros(s.shape, NUMPY_TYPES[s.dtype]) for s in self.timed.outputs], draw)
-        return Costs((time.monotonic() - start) * 1e9, self._spawn_ns)
-
     def fresh_weights(self, which: str = "all") -> None:
         """New weights for every party; "all" before parties load, "parameters" also between calls."""
         if self.declaration.weights:
@@ -239,16 +258,13 @@ class Bench:
 
     def judge_outputs(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
         """Whether outputs are right; a failure is tried once more with what this very draw's rounding grants."""
-        if self.budget.check(outputs, draw) is None:
-            return None
+        witness = self.budget.check(outputs, draw)
+        if witness is None or not draw.seed:
+            return witness
         again = self.oracle.draw(
             draw.layout, draw.family, want=("expected", "reference", "nearby"), seeds=(draw.seed, draw.run_seed, 0)
         )
         return self.budget.check(outputs, again) if self.budget.decides(again) else None
-
-    def land(self, draw: Draw) -> None:
-        """Write a draw's inputs where the parties see them; before each party's call, so that caches are alike."""
-        self.land_chain([draw.inputs])
 
     def reference_program(self, variant: str) -> Program:
         """The reference itself as a party's program."""

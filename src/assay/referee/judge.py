@@ -18,18 +18,18 @@ from assay.machine.measure import find_peaks, load_peaks
 from assay.machine.peaks import Peaks
 from assay.machine.survey import read_facts
 from assay.referee.baseline import find_baseline
-from assay.referee.bench import PRELOAD, Bench, Progress, Resources
+from assay.referee.bench import Bench, Progress, Resources, start_zygote
 from assay.referee.correctness.audit import Audit, audit_task
 from assay.referee.judgement import Judgement
 from assay.referee.judging import Judging, Prepared
 from assay.referee.measuring import Measurement
+from assay.referee.pilot import measure_costs
 from assay.referee.protocol.secret import Secret
 from assay.referee.protocol.shell_cost import NULL_KERNEL, measure_overhead
 from assay.referee.tiers import Isolation
 from assay.referee.timing.pairing import Overhead, Refusal
-from assay.referee.timing.planning import detectable_speedup, plan
+from assay.referee.timing.planning import detectable_speedup
 from assay.referee.timing.samples import Triples
-from assay.sandbox.spawn import Zygote
 
 _MOST_BENCHES = 4
 """Benches held at a time; each has an oracle of 250 MB and its task's shared memory."""
@@ -59,7 +59,7 @@ class Referee:
         self.config = config or JudgeConfig()
         self.facts: MachineFacts = read_facts()
         self.resources = Resources.of(self.config, self.facts)
-        self._zygote = Zygote(PRELOAD, threads=self.resources.threads)
+        self._zygote = start_zygote(self.resources.threads)
         self._builder: CppBuilder | None = None
         self._prepared: dict[str, Prepared] = {}
         self._peaks: Peaks | None = None
@@ -88,13 +88,12 @@ class Referee:
         prepared = self._prepare(task, progress)
         bench, program = prepared.bench, prepared.baseline.program
         overhead, spawn_ms = measure_overhead(bench, prepared.null, native=False)
-        cost = bench.costs()
-        found = plan(prepared.baseline_ns, cost.turn_ns, cost.spawn_ns, self.config.budget_s)
+        measurement = Measurement(bench, program, program, self.config.call_timeout_s)
+        costs = measure_costs(bench, program, prepared.baseline_ns, measurement.hidden_turns)
+        found = costs.plan(self.config.budget_s)
         if isinstance(found, Refusal):
             return SelfMeasurement(found, overhead, spawn_ms, None)
-        evidence = Measurement(bench, program, program, self.config.call_timeout_s).run(
-            found.rounds, found.turns, found.warm_up_turns, progress
-        )
+        evidence = measurement.run(found.rounds, found.turns, found.warm_up_turns, progress)
         smallest = detectable_speedup(Triples.from_samples(evidence.samples), overhead)
         return SelfMeasurement(smallest, overhead, spawn_ms, Isolation.of(evidence.layers))
 

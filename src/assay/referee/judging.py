@@ -22,18 +22,17 @@ from assay.referee.correctness.audit import Audit
 from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.measuring import Evidence, Measurement
 from assay.referee.physics import check_clocks, check_floor, roofline
+from assay.referee.pilot import measure_costs
 from assay.referee.protocol.shell_cost import measure_overhead
 from assay.referee.protocol.warm_up import with_compile_cache
 from assay.referee.tiers import Isolation
 from assay.referee.timing.decision import Outcome, decide
 from assay.referee.timing.pairing import Overhead, Refusal
-from assay.referee.timing.planning import Plan, plan
+from assay.referee.timing.planning import Plan
 from assay.referee.timing.samples import Side, Triples
 
 _SCREEN_PLAN = Plan(rounds=2, turns=6, warm_up_turns=2, expected_s=1.0)
 _UNKNOWN_CALL_NS = 1e6
-_PILOT_CALLS, _PILOT_WARM_UP = 5, 3
-_FIRST_CALL_SECONDS = 180.0
 _TIMEOUT_FACTOR = 50
 """A call may take this many times the baseline's median before it counts as hanging."""
 
@@ -94,12 +93,11 @@ class Judging:
             return self._judgement(Verdict.REJECT, None, None)
         native = self._candidate.language is Language.CPP
         overhead, spawn_ms = self._overhead(native)
-        call_ns = self._pilot_ns()
-        chosen = self._plan(call_ns)
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
-        timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
-        measurement = Measurement(bench, self._prepared.baseline.program, program, timeout_s)
+        measurement = Measurement(bench, self._prepared.baseline.program, program)
+        chosen, call_ns = self._plan(measurement)
+        measurement.call_timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
         correctness = self._correctness(evidence)
@@ -123,33 +121,17 @@ class Judging:
             overhead, _ = measure_overhead(bench, prepared.null, native=native)
         return overhead, spawn_ms
 
-    def _pilot_ns(self) -> float:
-        """What a timed window takes the baseline at this moment; the figure it was chosen by may be of another hour."""
-        bench = self._bench
-        bench.fresh_weights()
-        party, _ = bench.timed_party(self._prepared.baseline.program)
-        try:
-            if party.problem is None:
-                party.lay_out(bench.windowed)
-            times = [self._prepared.baseline_ns]
-            for index in range(_PILOT_CALLS):
-                if party.problem is None:
-                    bench.land_chain(bench.draw_chain())
-                    call, _ = party.call(0, _FIRST_CALL_SECONDS)
-                    times = [call.wall_ns] if index < _PILOT_WARM_UP else [*times, call.wall_ns]
-            return float(min(times))
-        finally:
-            party.close()
-
-    def _plan(self, call_ns: float) -> Plan:
+    def _plan(self, measurement: Measurement) -> tuple[Plan, float]:
+        """Rounds and turns, and what a timed window takes the baseline at this moment."""
+        prepared = self._prepared
+        costs = measure_costs(self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.hidden_turns)
         if self._config.depth is Depth.SCREEN:
-            return _SCREEN_PLAN
-        cost = self._bench.costs()
-        found = plan(call_ns, cost.turn_ns, cost.spawn_ns, self._config.budget_s)
+            return _SCREEN_PLAN, costs.call_ns
+        found = costs.plan(self._config.budget_s)
         if isinstance(found, Refusal):
             self._findings.append(Finding("budget-too-small", Weight.DOUBT, found.message, Fault.USER))
-            return _SCREEN_PLAN
-        return found
+            return _SCREEN_PLAN, costs.call_ns
+        return found, costs.call_ns
 
     def _correctness(self, evidence: Evidence) -> Correctness:
         bench = self._bench

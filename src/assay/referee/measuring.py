@@ -15,23 +15,30 @@ import numpy as np
 
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
-from assay.referee.bench import Bench, Progress
+from assay.referee.bench import Bench, Landing, Progress
 from assay.referee.correctness import families
 from assay.referee.protocol.clock import Call
 from assay.referee.protocol.layout import Layout
-from assay.referee.protocol.memory import Bytes
 from assay.referee.protocol.oracle_client import Array, Draw
 from assay.referee.protocol.party import Party, Program
+from assay.referee.protocol.settling import settle
 from assay.referee.timing.samples import Sample, Side
 
 _WEIGHTS_CHANGE = 0.25
 """Chance that a turn of a task with live weights begins with new parameters."""
 
 
+_FAMILY_TURNS = 2
+"""How often a measurement tries each family, in different processes."""
+_SAME_INPUT_ROUNDS = 6
+"""Rounds with an input that comes twice, and one that comes again with a few elements changed."""
+
+
 class _Kind(Enum):
     TIMED = "timed"
     FAMILY = "family"
     REPEAT = "repeat"
+    CHANGE = "change"
     SHAPE = "shape"
     SEAL = "seal"
 
@@ -65,15 +72,23 @@ class Evidence:
 class Measurement:
     """Rounds of one candidate against one baseline. `run` may be called once."""
 
-    def __init__(self, bench: Bench, baseline: Program, candidate: Program, call_timeout_s: float) -> None:
+    def __init__(self, bench: Bench, baseline: Program, candidate: Program, call_timeout_s: float = 10.0) -> None:
         self._bench, self._baseline, self._candidate = bench, baseline, candidate
-        self._timeout_s = call_timeout_s
+        self.call_timeout_s = call_timeout_s
         self.evidence = Evidence()
+
+    @property
+    def hidden_turns(self) -> int:
+        """About how many turns of a whole measurement are not timed."""
+        return _FAMILY_TURNS * (len(self._bench.families) - 1) + len(self._bench.hidden) + 4 * _SAME_INPUT_ROUNDS
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
+        same_input = set(self._bench.secret.shuffled(rounds)[:_SAME_INPUT_ROUNDS])
         for number in range(rounds):
             with_hidden = list(self._hidden_turns(number, rounds))
+            if number in same_input:
+                with_hidden += [_Turn(_Kind.REPEAT), _Turn(_Kind.CHANGE)]
             schedule = self._schedule(turns, warm_up, with_hidden)
             self._round(number, schedule, lambda share, n=number: progress("measuring", (n + share) / rounds))
             if self.evidence.failed:
@@ -83,13 +98,12 @@ class Measurement:
     def _hidden_turns(self, number: int, rounds: int) -> Iterator[_Turn]:
         """This round's share of families and shapes: over all rounds each family at least twice, each shape once."""
         others = [family for family in self._bench.families if family != families.OWN]
-        for index, family in enumerate(others * 2):
+        for index, family in enumerate(others * _FAMILY_TURNS):
             if index % rounds == number:
                 yield _Turn(_Kind.FAMILY, family)
         for index, layout in enumerate(self._bench.hidden):
             if index % rounds == number:
                 yield _Turn(_Kind.SHAPE, families.OWN, layout)
-        yield _Turn(_Kind.REPEAT)
 
     def _schedule(self, turns: int, warm_up: int, hidden: Sequence[_Turn]) -> list[_Turn]:
         """Warm-up first (a secret number of turns more than asked for), hidden turns at secret places after it."""
@@ -118,6 +132,8 @@ class Measurement:
                 if not self._usable(side, parties[side]):
                     return
             self.evidence.layers = parties[Side.CANDIDATE].child.layers
+            if not all(self._settled(side, party) for side, party in parties.items()):
+                return
             for index, turn in enumerate(schedule):
                 if not self._turn(number, index, turn, parties):
                     return
@@ -145,6 +161,10 @@ class Measurement:
             return False
         if turn.kind is _Kind.REPEAT and not self._repeated(candidate, draw, [output.copy() for output in first]):
             return False
+        if turn.kind is _Kind.CHANGE:
+            changed = self._bench.changed(draw)
+            if changed is not None and self._verified_call(candidate, changed) is None:
+                return False
         return self._to_windows(candidate)
 
     def _to_single_calls(self, candidate: Party) -> bool:
@@ -160,57 +180,56 @@ class Measurement:
             candidate.lay_out(bench.windowed)
         return self._usable(Side.CANDIDATE, candidate)
 
+    def _settled(self, side: Side, party: Party) -> bool:
+        """Calls until a fresh process takes no new memory; the candidate's outputs are right there too."""
+        landing = self._bench.draw_window()
+        self._bench.land(landing)
+        right: list[Array] = []
+        for _, outputs in settle(party, landing.run_seed, self.call_timeout_s):
+            if not self._usable(side, party):
+                return False
+            if side is not Side.CANDIDATE or outputs is None:
+                continue
+            if right and _same_bits(right, outputs):
+                self.evidence.verified_calls += len(landing.inputs)
+            elif not self._verify_window(outputs, landing):
+                return False
+            else:
+                right = [output.copy() for output in outputs]
+        return True
+
     def _timed_turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
         bench = self._bench
-        if bench.windowed.chain > 1:
-            return self._timed_chain(number, index, turn, parties)
-        draw = bench.draw(bench.timed, families.OWN, weights=self._weights())
+        landing = bench.draw_window(weights=self._weights())
         samples = []  # a turn counts whole or not at all
         for position in bench.secret.shuffled(len(Side)):
             side = Side(position)
             party = parties[side]
-            bench.land(draw)
-            call, outputs = party.call(draw.run_seed, self._timeout_s)
+            bench.land(landing)
+            call, outputs = party.call(landing.run_seed, self.call_timeout_s)
             if not self._usable(side, party):
                 return False
             samples.append(_sample(number, index, side, call, turn.warm_up))
-            if side is Side.CANDIDATE and outputs is not None and not self._verify(outputs, draw):
+            if side is Side.CANDIDATE and outputs is not None and not self._verify_window(outputs, landing):
                 return False
         self.evidence.samples += samples
         return True
 
-    def _timed_chain(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
-        """As a timed turn, with a chain of calls in the place of one."""
-        bench = self._bench
-        if (weights := self._weights()) != "keep":
-            bench.fresh_weights(weights)
-        inputs = bench.draw_chain()
-        samples = []
-        for position in bench.secret.shuffled(len(Side)):
-            side = Side(position)
-            bench.land_chain(inputs)
-            call, outputs = parties[side].call(0, self._timeout_s)
-            if not self._usable(side, parties[side]):
-                return False
-            samples.append(_sample(number, index, side, call, turn.warm_up))
-            if side is Side.CANDIDATE and outputs is not None and not self._verify_chain(outputs, inputs):
-                return False
-        self.evidence.samples += samples
-        return True
-
-    def _verify_chain(self, outputs: Sequence[Array], inputs: Sequence[Bytes]) -> bool:
-        self.evidence.verified_calls += len(inputs)
-        witness = self._bench.judge_chain([output.copy() for output in outputs], inputs)
+    def _verify_window(self, outputs: Sequence[Array], landing: Landing) -> bool:
+        if landing.draw is not None:
+            return self._verify(outputs, landing.draw)
+        self.evidence.verified_calls += len(landing.inputs)
+        witness = self._bench.judge_chain([output.copy() for output in outputs], landing.inputs)
         if witness is None:
             return True
-        message = f"wrong in a chain of {len(inputs)} calls: {witness.describe()}"
+        message = f"wrong in a chain of {len(landing.inputs)} calls: {witness.describe()}"
         self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE))
         return False
 
     def _verified_call(self, party: Party, draw: Draw) -> tuple[Array, ...] | None:
         """One call of the candidate that is checked but not compared in time; None where it failed."""
-        self._bench.land(draw)
-        _, outputs = party.call(draw.run_seed, self._timeout_s)
+        self._bench.land(Landing.of(draw))
+        _, outputs = party.call(draw.run_seed, self.call_timeout_s)
         if not self._usable(Side.CANDIDATE, party) or outputs is None or not self._verify(outputs, draw):
             return None
         return outputs
@@ -220,11 +239,7 @@ class Measurement:
         second = self._verified_call(party, draw)
         if second is None:
             return False
-        same = all(
-            np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
-            for a, b in zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True)
-        )
-        if same:
+        if _same_bits(first, second):
             return True
         declared = bool(self._bench.declaration.declared.get("deterministic", True))
         weight = Weight.FATAL if declared else Weight.NOTE
@@ -266,7 +281,8 @@ class Measurement:
             "error_units": _finite(witness.error_units),
             "budget_units": witness.budget_units,
         }
-        message = f"wrong on family {draw.family!r} at {_axes(draw)}: {witness.describe()}"
+        inputs = f"on family {draw.family!r}" if draw.seed else "once a few elements had changed places"
+        message = f"wrong {inputs} at {_axes(draw)}: {witness.describe()}"
         self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE, data))
         return False
 
@@ -283,6 +299,11 @@ class Measurement:
 
 def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> Sample:
     return Sample(number, index, side, call.wall_ns, call.cpu_ns, call.delayed_ns, warm_up)
+
+
+def _same_bits(first: Sequence[Array], second: Sequence[Array]) -> bool:
+    pairs = zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True)
+    return all(np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)) for a, b in pairs)
 
 
 def _replay(draw: Draw) -> dict[str, object]:

@@ -10,6 +10,7 @@ children end with the referee (see `confine`).
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -38,6 +39,7 @@ CONTROL_FD = 3
 _OWN_NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC
 PACKET_BYTES = 64 << 10
 MAX_FDS = 16
+_LOWEST_PRIORITY = 19
 
 
 def main() -> None:
@@ -46,6 +48,10 @@ def main() -> None:
     control = socket.socket(fileno=CONTROL_FD)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     config = json.loads(control.recv(PACKET_BYTES))
+    if config["yielding"]:
+        os.nice(_LOWEST_PRIORITY)
+    for path in config["libraries"]:
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     layers = _isolate(config["visible"])
     for name in config["preload"]:
         importlib.import_module(name)

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec
+from assay.native.library import Deviation, library
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.oracle_client import Array, Draw
 
@@ -147,10 +148,9 @@ class Budget:
         if not spec.dtype.is_floating:
             allowed = (expected, *(draw.reference[index : index + 1]))
             return _check_integers(got, allowed, index)
-        special = _check_special(got, expected, index, spec)
-        if special is not None:
+        error, misplaced = measured(got, expected, spec)
+        if misplaced and (special := _check_special(got, expected, index, spec)) is not None:
             return special
-        error = measure(got, expected, spec)
         limits = self._limits(draw, index, spec)
         if not error.worst_element <= limits.element:
             kind, found, granted = "element", error.worst_element, limits.element
@@ -174,24 +174,34 @@ def measure(got: Array, expected: Array, spec: TensorSpec) -> Error:
     """Errors of an output against the oracle's, both finite where it counts, in units of eps x scale."""
     if expected.size == 0:
         return Error(0.0, 0.0, (), 0.0, 0.0)
-    values, wanted = widen(got, spec.dtype), np.asarray(expected, dtype=np.float64)
-    finite = np.isfinite(wanted)
-    if not finite.all():
-        values, wanted = np.where(finite, values, 0.0), np.where(finite, wanted, 0.0)
-    rows = (-1, wanted.shape[-1]) if wanted.ndim > 1 and wanted.shape[-1] >= _SHORT_ROW else (1, -1)
-    difference = np.abs(values - wanted).reshape(rows)
-    flat = np.abs(wanted).reshape(rows)
-    power = np.mean(np.square(flat), axis=1, keepdims=True)
-    np.maximum(flat, np.sqrt(np.maximum(power, power.mean())), out=flat)
-    flat *= _unit(spec.dtype)
-    flat += np.finfo(np.float32).tiny
-    difference /= flat
-    np.nan_to_num(difference, copy=False, nan=np.inf, posinf=np.inf)
-    worst = int(np.argmax(difference))
-    where = tuple(int(i) for i in np.unravel_index(worst, wanted.shape))
-    by_row = np.sqrt(np.mean(np.square(difference), axis=1))
-    return Error(float(difference.flat[worst]), float(by_row.max()), where, float(values[where]), float(wanted[where]))
+    return measured(got, expected, spec)[0]
 
+
+def measured(got: Array, expected: Array, spec: TensorSpec) -> tuple[Error, bool]:
+    """As `measure`, and whether NaN or infinity stand elsewhere than wanted."""
+    found = _compare(got, expected, spec)
+    where = tuple(int(i) for i in np.unravel_index(found.where, expected.shape))
+    shown = float(widen(np.asarray(got)[where], spec.dtype)), float(expected[where])
+    return Error(found.worst_element, found.worst_row, where, *shown), bool(found.special)
+
+
+def _compare(got: Array, expected: Array, spec: TensorSpec) -> Deviation:
+    """What native/deviation.cpp finds."""
+    values = np.ascontiguousarray(got)
+    wanted = np.ascontiguousarray(expected, dtype=np.float64)
+    by_row = wanted.ndim > 1 and wanted.shape[-1] >= _SHORT_ROW
+    columns = wanted.shape[-1] if by_row else wanted.size
+    found = Deviation()
+    failed = library().assay_native_deviation(
+        values.ctypes.data, _NATIVE_TYPES[values.dtype.name], wanted.ctypes.data, wanted.size // columns, columns,
+        _unit(spec.dtype), _LARGEST[spec.dtype], found,
+    )  # fmt: skip
+    assert not failed, values.dtype
+    return found
+
+
+_NATIVE_TYPES = {"float32": 1, "float64": 2, "float16": 3, "uint16": 4}
+"""Types that deviation.cpp takes; bfloat16 arrives as its 16-bit patterns."""
 
 _SHORT_ROW = 8
 """Rows shorter than this have no meaningful root mean square of their own; the whole output serves."""

@@ -20,12 +20,11 @@ from typing import Any
 
 from assay.core.dtypes import DType
 from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
+from assay.native.library import symbols
 from assay.referee.processes.compile_cache import pack_cache, unpack_cache
 from assay.referee.processes.loading import LoadError, bind_weights, flatten, load_python
 from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
 from assay.referee.protocol.chain import fold, memory_at, roll
-
-_HEAP_RESULTS, _MOST_HEAP_BYTES = 8, 256 << 20
 
 
 class _Tensor(ctypes.Structure):
@@ -51,6 +50,38 @@ class _Call(ctypes.Structure):
         ("weights", ctypes.POINTER(_Tensor)),
         ("outputs", ctypes.POINTER(_Tensor)),
         ("scalars", ctypes.POINTER(ctypes.c_double)),
+    )
+
+
+class _Roll(ctypes.Structure):
+    """`assay_native_roll` of native/serve.cpp; the two below are its step and side."""
+
+    _fields_ = (
+        ("source", ctypes.c_void_p),
+        ("target", ctypes.c_void_p),
+        ("bytes", ctypes.c_int64),
+        ("element_bytes", ctypes.c_int64),
+    )
+
+
+class _Step(ctypes.Structure):
+    _fields_ = (
+        ("call", _Call),
+        ("rolls", ctypes.POINTER(_Roll)),
+        ("output_bytes", ctypes.POINTER(ctypes.c_int64)),
+        ("n_rolls", ctypes.c_int64),
+    )
+
+
+class _Side(ctypes.Structure):
+    _fields_ = (
+        ("entry", ctypes.c_void_p),
+        ("steps", ctypes.POINTER(_Step) * 2),
+        ("n_steps", ctypes.c_int64),
+        ("reply", ctypes.c_char_p),
+        ("reply_bytes", ctypes.c_int64),
+        ("refused_sequence", ctypes.c_uint64),
+        ("refused_code", ctypes.c_int64),
     )
 
 
@@ -83,7 +114,7 @@ def rest(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
 
 
 def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> None:
-    while packet := channel.recv(PACKET_BYTES):
+    while packet := side.receive(channel):
         call = unpack_call(packet)
         if call is None:
             request = json.loads(packet)
@@ -92,7 +123,6 @@ def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> No
             elif "seal" in request:
                 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
             else:
-                _warm_heap(request)
                 side.lay_out(request)
             channel.send(pack_reply(Status.OK, 0))
             continue
@@ -102,22 +132,6 @@ def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> No
         except BaseException as error:  # noqa: BLE001 - whatever a candidate raises, SystemExit and KeyboardInterrupt too
             status, outputs, text = Status.RAISED, (), _describe(error)
         channel.send(pack_reply(status, sequence, outputs, text))
-
-
-def _warm_heap(layout: dict[str, Any]) -> None:
-    """Touch as much heap as some calls' results and intermediates take, on both sides.
-
-    The allocator keeps what is freed, yet it takes a dozen calls until every piece that it hands out has been touched
-    before; a fresh 8 MB result page-faults for 2 to 20 ms, which would be timed instead of the kernel.
-    """
-    results = sum(TensorSpec.from_json(spec).span_bytes for spec in layout["outputs"])
-    libc = ctypes.CDLL(None)
-    libc.malloc.restype = ctypes.c_void_p
-    size = min(_HEAP_RESULTS * results, _MOST_HEAP_BYTES)
-    block = libc.malloc(ctypes.c_size_t(size))
-    if block:
-        libc.memset(ctypes.c_void_p(block), 1, ctypes.c_size_t(size))
-        libc.free(ctypes.c_void_p(block))
 
 
 class _Blocks:
@@ -131,7 +145,7 @@ class _Blocks:
 
 
 class _Native:
-    """A shared object with the C entry point."""
+    """A shared object with the C entry point; its calls are served natively, everything else here."""
 
     def __init__(self, payload: dict[str, Any], blocks: _Blocks) -> None:
         path = "/scratch/candidate.so"
@@ -139,47 +153,61 @@ class _Native:
             file.write(bytes.fromhex(payload["artifact"]))
         try:
             library = ctypes.CDLL(path)
-            self._entry = getattr(library, payload["entry"])
+            entry = ctypes.cast(getattr(library, payload["entry"]), ctypes.c_void_p)
         except (OSError, AttributeError) as error:
             raise LoadError(Status.RAISED, f"cannot load the shared object: {error}") from error
+        self._serve = symbols().assay_native_serve
+        self._packet = (ctypes.c_uint8 * PACKET_BYTES)()
+        self._side = _Side(entry)
+        self._laid_out = False
         self._threads = int(payload["threads"])
         self._blocks = blocks
         weights = Placement.pack(TensorSpec.from_json(spec) for spec in payload["weights"])
         self._weights = _descriptors(weights, _address(blocks.weights))
         self._n_weights = len(weights.specs)
-        self._calls: list[list[_Call]] = []
         self._kept: list[Any] = []  # what the descriptors point at
 
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare descriptors for the shapes of the calls to come."""
-        self._links = _Links(layout, _address(self._blocks.inputs))
-        self._kept = []
+        links = _Links(layout, _address(self._blocks.inputs))
+        sizes = [spec.span_bytes for spec in links.outputs.specs]
+        spans = (ctypes.c_int64 * max(len(sizes), 1))(*sizes)
         scalars = (ctypes.c_double * max(len(layout["scalars"]), 1))(*map(float, layout["scalars"]))
-        self._calls = [[self._prepare(block, step, scalars) for step in range(self._links.count)]
-                       for block in self._blocks.outputs]  # fmt: skip
+        reply = ctypes.create_string_buffer(pack_reply(Status.OK, 0, links.records))
+        self._kept = [links, spans, scalars, reply]
+        for index, block in enumerate(self._blocks.outputs):
+            steps = (_Step * links.count)(*(self._step(links, block, i, spans, scalars) for i in range(links.count)))
+            self._side.steps[index] = ctypes.cast(steps, ctypes.POINTER(_Step))
+            self._kept.append(steps)
+        self._side.n_steps = links.count
+        self._side.reply, self._side.reply_bytes = ctypes.cast(reply, ctypes.c_char_p), len(reply) - 1
+        self._laid_out = True
 
-    def _prepare(self, block: mmap.mmap, step: int, scalars: Any) -> _Call:
-        links = self._links
+    def _step(self, links: _Links, block: mmap.mmap, step: int, spans: Any, scalars: Any) -> _Step:
         inputs = _descriptors(links.inputs, 0, links.addresses(step))
         outputs = _descriptors(links.outputs, _address(block) + step * links.outputs.total_bytes)
         counts = (self._threads, len(links.inputs.specs), self._n_weights, len(links.outputs.specs))
         n_scalars = len(scalars) if links.has_scalars else 0
         call = _Call(1, *counts, n_scalars, inputs, self._weights, outputs, scalars)
-        self._kept.append((inputs, outputs, scalars))
-        return call
+        moves = links.rolls(step)
+        rolls = (_Roll * max(len(moves), 1))(*(_Roll(*move) for move in moves))
+        self._kept.append((inputs, outputs, rolls))
+        return _Step(call, rolls, spans, len(moves))
+
+    def receive(self, channel: socket.socket) -> bytes:
+        """The next packet that is no call; calls are served on the way. Empty once the referee has gone."""
+        while self._laid_out:
+            side = self._side
+            length = self._serve(channel.fileno(), ctypes.byref(side), self._packet, PACKET_BYTES)
+            if length >= 0:
+                return bytes(self._packet[:length])
+            words = f"the entry returned {side.refused_code}"
+            channel.send(pack_reply(Status.REFUSED, side.refused_sequence, text=words))
+        return channel.recv(PACKET_BYTES)
 
     def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
-        """Call the entry on one of the two output blocks; native code has no generator to seed."""
-        links = self._links
-        for step, call in enumerate(self._calls[buffer]):
-            if step:
-                last = self._calls[buffer][step - 1]
-                links.advance(step, [memory_at(last.outputs[i].data, s.span_bytes)
-                                     for i, s in enumerate(links.outputs.specs)])  # fmt: skip
-            code = self._entry(ctypes.byref(call))
-            if code != 0:
-                return Status.REFUSED, (), f"the entry returned {code}"
-        return Status.OK, links.records, ""
+        """A call before any layout: the referee makes none."""
+        return Status.RAISED, (), "no layout has come"
 
 
 class _Links:
@@ -205,14 +233,19 @@ class _Links:
     def _own_address(self, index: int) -> int:
         return int(-(-self._own[index].ctypes.data // 64) * 64)
 
+    def rolls(self, step: int) -> list[tuple[int, int, int, int]]:
+        """For each input that a later step rolls: where it landed, where it goes, its bytes and an element's."""
+        landed = self._base + step * self.inputs.total_bytes
+        specs, offsets = self.inputs.specs, self.inputs.offsets
+        moves = [(landed + offsets[i], self._own_address(i), specs[i].span_bytes, specs[i].dtype.size_bytes)
+                 for i in self._rolled]  # fmt: skip
+        return moves if step else []
+
     def advance(self, step: int, outputs: list[Any]) -> None:
         """Roll the step's inputs by what the outputs of the step before fold to."""
         number = fold(outputs)
-        for index in self._rolled:
-            spec = self.inputs.specs[index]
-            source = self._base + step * self.inputs.total_bytes + self.inputs.offsets[index]
-            target = memory_at(self._own_address(index), spec.span_bytes)
-            roll(memory_at(source, spec.span_bytes), target, spec.dtype.size_bytes, number)
+        for source, target, size, element_bytes in self.rolls(step):
+            roll(memory_at(source, size), memory_at(target, size), element_bytes, number)
 
 
 class _Python:
@@ -236,6 +269,10 @@ class _Python:
         self._no_grad.__enter__()
         self._previous: Any = None
         self._arguments: list[list[Any]] = []
+
+    def receive(self, channel: socket.socket) -> bytes:
+        """The next packet; empty once the referee has gone."""
+        return channel.recv(PACKET_BYTES)
 
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare argument tensors over the shared inputs for the shapes of the calls to come."""

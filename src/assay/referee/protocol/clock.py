@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
-import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from assay.machine.clocks import ProcessReader, monotonic_raw_ns
+from assay.errors import InternalError
+from assay.machine.clocks import ProcessReader
+from assay.native.library import Window, library
 from assay.referee.processes.wire import PACKET_BYTES, Reply, unpack_reply
-from assay.referee.protocol.placement import spread
-from assay.sandbox.spawn import Child
+from assay.sandbox.spawn import WATCHDOG, Child
+
+_REPLIED, _SILENT, _ENDED, _INTERRUPTED, _LOG_READY = range(5)
+"""What `assay_native_window` returns."""
 
 
 class Outcome(Enum):
@@ -46,9 +50,10 @@ class Meter:
 
     def __init__(self, child: Child) -> None:
         self.child = child
-        self._poller = select.poll()
-        self._poller.register(child.channel.fileno(), select.POLLIN)
-        self._poller.register(child.log_fd, select.POLLIN)
+        self._library = library()
+        self._pending = select.poll()
+        self._pending.register(child.channel.fileno(), select.POLLIN)
+        self._log_fd = child.log_fd
         self._reader = ProcessReader(child.pid)
         self._at_rest = self._reader.sample()
         self._cores = len(os.sched_getaffinity(0))
@@ -60,35 +65,53 @@ class Meter:
         The child must be stopped, and is stopped (or dead) when this returns.
         """
         child = self.child
-        if self._pending():
+        if self._pending.poll(0):
             return Call(Outcome.SPOKE_OUT_OF_TURN, 0, 0, 0, 0, None)
         try:
             child.channel.send(packet)
         except OSError:
             return Call(Outcome.SPOKE_OUT_OF_TURN, 0, 0, 0, 0, None)  # it closed its end, or half of it
+        window = self._window(timeout_s)
         before = self._reader.sample()
-        with spread(self._busy):
-            start = monotonic_raw_ns()
-            os.kill(child.pid, signal.SIGCONT)
-        answered = self._wait(start, timeout_s)
-        os.kill(child.pid, signal.SIGSTOP)
-        alive = child.wait_stopped()
-        stop = monotonic_raw_ns()
+        result = self._run(window)
+        wall_ns = window.stop_ns - window.start_ns
         idle = before.cpu_ns - self._at_rest.cpu_ns
-        if not alive:
-            return Call(Outcome.DIED, stop - start, 0, idle, 0, None)
+        if result == _ENDED:
+            child.exit_status = window.status
+            return Call(Outcome.DIED, wall_ns, 0, idle, 0, None)
         self._at_rest = self._reader.sample()
         spent = self._at_rest.since(before)
         self._busy = self._reader.busiest(self._cores)
         outcome, reply = Outcome.SILENT, None
-        if answered:
+        if result == _REPLIED:
             reply = self._reply()
             outcome = Outcome.REPLIED if reply is not None else Outcome.SPOKE_OUT_OF_TURN
-        return Call(outcome, stop - start, spent.cpu_ns, idle, spent.run_delay_ns, reply)
+        return Call(outcome, wall_ns, spent.cpu_ns, idle, spent.run_delay_ns, reply)
 
     def close(self) -> None:
         """Close the files that it reads; the child lives on."""
         self._reader.close()
+
+    def _window(self, timeout_s: float) -> Window:
+        """The threads that ran in the call before will run in this one; the main thread takes the request."""
+        child = self.child
+        threads = sorted(self._busy, key=lambda thread: thread != child.pid)[: len(Window().threads)]
+        window = Window(child.pid, child.channel.fileno(), self._log_fd, len(threads))
+        window.threads[: len(threads)] = threads
+        window.timeout_ns = int(timeout_s * 1e9)
+        return window
+
+    def _run(self, window: Window) -> int:
+        """The window until it is over; the log is taken on the way, for a full pipe would block the worker."""
+        while True:
+            with WATCHDOG.armed(window.pid, window.timeout_ns / 1e9):
+                result = int(self._library.assay_native_window(ctypes.byref(window)))
+            if result == _LOG_READY:
+                self._take_log(window)
+            elif result not in (_REPLIED, _SILENT, _ENDED, _INTERRUPTED):
+                raise InternalError("a worker vanished", value=f"no child {window.pid}")
+            elif result != _INTERRUPTED:
+                return result
 
     def _reply(self) -> Reply | None:
         try:
@@ -96,26 +119,8 @@ class Meter:
         except OSError:
             return None
 
-    def _wait(self, start_ns: int, timeout_s: float) -> bool:
-        """Sleep until the channel has a packet; take the log on the way, for a full pipe would block the worker."""
-        channel = self.child.channel.fileno()
-        deadline = start_ns + int(timeout_s * 1e9)
-        while True:
-            left_ms = (deadline - monotonic_raw_ns()) / 1e6
-            if left_ms <= 0:
-                return False
-            for fd, _ in self._poller.poll(left_ms):
-                if fd == channel:
-                    return True
-                self._take_log()
-
-    def _take_log(self) -> None:
+    def _take_log(self, window: Window) -> None:
         before = len(self.child.log) + self.child.log_dropped_bytes
         self.child.drain_log()
         if len(self.child.log) + self.child.log_dropped_bytes == before:
-            self._poller.unregister(self.child.log_fd)  # closed at the far end
-
-    def _pending(self) -> bool:
-        poller = select.poll()
-        poller.register(self.child.channel.fileno(), select.POLLIN)
-        return bool(poller.poll(0))
+            self._log_fd = window.log = -1  # closed at the far end

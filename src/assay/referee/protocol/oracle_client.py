@@ -58,7 +58,8 @@ class Declaration:
 class Draw:
     """One drawn input. Arrays are views of shared blocks: the next draw overwrites them.
 
-    `expected` are float64 (or integer) arrays in logical order, `reference` the task's own types.
+    `expected` are float64 (or integer) arrays in logical order, `reference` the task's own types. `seed` is 0 for
+    inputs that the referee has made of an earlier draw.
     """
 
     layout: Layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from assay.core.sources import Candidate
-from assay.referee.bench import Bench
+from assay.referee.bench import Bench, Landing
 from assay.referee.correctness import families
 from assay.referee.protocol.party import Program
 
@@ -34,7 +34,7 @@ def with_compile_cache(bench: Bench, candidate: Candidate, program: Program) -> 
             for _ in range(_CALLS):
                 if party.problem is None:
                     draw = bench.draw(layout, families.OWN)
-                    bench.land(draw)
+                    bench.land(Landing.of(draw))
                     party.call(draw.run_seed, _FIRST_CALL_SECONDS)
         cache = party.save_cache() if party.problem is None else b""
     finally:

@@ -17,8 +17,9 @@ from assay.referee.timing.student import student_quantile
 PROCESS_SD = 0.005
 """Assumed spread of one process's speed, as a share: the quiet end of what fresh processes showed (0.5-1.5 %)."""
 
-TURN_SD = 0.01
-"""Assumed spread of one call within a process, as a share, preempted calls left out."""
+TURN_SD = 0.03
+"""Assumed spread of one call within a process, as a share, preempted calls left out: 1-2 % where caches hold all, 3-5 %
+for 2 ms kernels that read memory."""
 
 PREFERRED_ROUNDS = 8
 """Below this Student's t grows quickly: 2.36 for 8 rounds, 2.57 for 6, 4.30 for 3."""
@@ -26,8 +27,8 @@ PREFERRED_ROUNDS = 8
 MOST_ROUNDS, FEWEST_TURNS, MOST_TURNS = 30, 5, 60
 """At 30 x 60 the expected half-width is 0.3 %; beyond, the budget serves another candidate better."""
 
-WARM_UP_TURNS = 2
-"""Untimed turns of a fresh process: the first touches its pages, the second finds its caches as later turns do."""
+WARM_UP_TURNS = 1
+"""Untimed turns of a fresh process, after it has settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +44,23 @@ class Plan:
 def plan(
     call_ns_estimate: float,
     per_turn_cost_ns: float,
-    spawn_cost_ns: float,
+    process_cost_ns: float,
     budget_s: float,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Plan | Refusal:
     """The rounds and turns that make the expected interval narrowest within the budget.
 
     A turn costs three calls (`call_ns_estimate` is the slower side's) and `per_turn_cost_ns` for everything else in it;
-    a round costs three times `spawn_cost_ns` and its warm-up. At least `PREFERRED_ROUNDS` rounds if these fit with
+    a round costs three times `process_cost_ns` (a fresh process until it has settled) and
+    its warm-up. At least `PREFERRED_ROUNDS` rounds if these fit with
     `FEWEST_TURNS`, never below the limits' least; refuses if not even those fit. Raises ValueError for costs that are
     negative or not finite.
     """
-    costs = (call_ns_estimate, per_turn_cost_ns, spawn_cost_ns, budget_s)
+    costs = (call_ns_estimate, per_turn_cost_ns, process_cost_ns, budget_s)
     if not all(math.isfinite(cost) and cost >= 0 for cost in costs) or call_ns_estimate == 0:
         raise ValueError(f"costs must be finite and not negative, a call above zero: {costs}")
     turn_s = (3 * call_ns_estimate + per_turn_cost_ns) * 1e-9
-    round_s = 3 * spawn_cost_ns * 1e-9 + WARM_UP_TURNS * turn_s
+    round_s = 3 * process_cost_ns * 1e-9 + WARM_UP_TURNS * turn_s
     fewest_turns = max(FEWEST_TURNS, limits.min_turns)
     shortest_s = round_s + fewest_turns * turn_s
     affordable = min(MOST_ROUNDS, int(budget_s / shortest_s * (1 + 1e-12)))

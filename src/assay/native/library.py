@@ -1,0 +1,129 @@
+"""Builds the native sources beside this file into one shared object, keeps it in the cache, and declares its functions.
+
+It is trusted code of ours, compiled in the referee and never in a sandbox; building takes 1.5 s, once per machine and
+version of the sources. Workers get it from the zygote, which has loaded it for all (`symbols`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from assay.errors import MachineError
+from assay.machine.cache_dirs import atomic_write, find_dirs
+
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-shared",
+         "-fPIC")  # fmt: skip
+"""-fopenmp-simd reassociates the sums that ask for it; without traps and errno their comparisons become vectors too.
+-ffast-math would lose NaN and infinity."""
+
+_BUILD_SECONDS = 300.0
+
+
+class Window(ctypes.Structure):
+    """`assay_native_window_state` of window.cpp."""
+
+    _fields_ = (
+        ("pid", ctypes.c_int32),
+        ("channel", ctypes.c_int32),
+        ("log", ctypes.c_int32),
+        ("n_threads", ctypes.c_int32),
+        ("threads", ctypes.c_int32 * 64),
+        ("started", ctypes.c_int32),
+        ("status", ctypes.c_int32),
+        ("timeout_ns", ctypes.c_int64),
+        ("start_ns", ctypes.c_int64),
+        ("reply_ns", ctypes.c_int64),
+        ("stop_ns", ctypes.c_int64),
+    )
+
+
+class Deviation(ctypes.Structure):
+    """`assay_native_deviation` of deviation.cpp."""
+
+    _fields_ = (
+        ("worst_element", ctypes.c_double),
+        ("worst_row", ctypes.c_double),
+        ("where", ctypes.c_int64),
+        ("special", ctypes.c_int32),
+    )
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL:
+    """The loaded library. Raises MachineError without a compiler, or where it cannot build or load."""
+    return declared(ctypes.CDLL(str(built()), use_errno=True))
+
+
+def symbols() -> ctypes.CDLL:
+    """The same functions in a process whose zygote has loaded the library for everyone."""
+    return declared(ctypes.CDLL(None))
+
+
+def built() -> Path:
+    """The shared object's path, built where the cache has none for these sources on this processor."""
+    path = find_dirs().builds / f"native-{_identity()}.so"
+    if not path.exists():
+        atomic_write(path, _compiled())
+    return path
+
+
+def declared(found: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with its functions' types."""
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    found.assay_native_window.argtypes = (ctypes.POINTER(Window),)
+    found.assay_native_window.restype = ctypes.c_int
+    found.assay_native_deviation.argtypes = (
+        pointer, ctypes.c_int32, pointer, number, number, ctypes.c_double, ctypes.c_double, ctypes.POINTER(Deviation),
+    )  # fmt: skip
+    found.assay_native_deviation.restype = ctypes.c_int
+    found.assay_native_serve.argtypes = (ctypes.c_int, pointer, pointer, number)
+    found.assay_native_serve.restype = number
+    return found
+
+
+def _identity() -> str:
+    """Of the sources, the flags, and the processor that -march=native means."""
+    digest = hashlib.sha256(repr((FLAGS, platform.machine(), _processor())).encode())
+    for source in SOURCES:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo") as file:
+        return "".join(sorted({line for line in file if line.startswith(("model name", "flags", "Features", "CPU"))}))
+
+
+def _compiled() -> bytes:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise MachineError(
+            "There is no C++ compiler to build Assay's native part with.",
+            value="g++ is not on PATH",
+            rule="the referee's clock and comparison are native code, built once on first use",
+            next_step="Install g++ 10 or later (Debian: apt-get install g++).",
+        )
+    with tempfile.TemporaryDirectory(prefix="assay-native-") as folder:
+        target = Path(folder) / "native.so"
+        command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+            if done.returncode == 0:
+                return target.read_bytes()
+            why = done.stderr.strip()[:2000] or f"exit status {done.returncode}"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            why = str(error)
+    raise MachineError(
+        "Assay's native part did not build.",
+        value=why,
+        rule="the referee's clock and comparison are native code, built once on first use",
+        next_step="Check that g++ works and that TMPDIR has room.",
+    )
