@@ -15,7 +15,7 @@ from assay.build.cpp import CppBuilder
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.machine.survey import read_facts
-from assay.referee.bench import Bench, Landing, Resources, start_zygote
+from assay.referee.bench import Bench, Landing, Resources
 from assay.referee.correctness.families import OWN
 from assay.referee.judge import silent
 from assay.referee.measuring import Measurement
@@ -25,10 +25,11 @@ from assay.referee.protocol.shell_cost import NULL_KERNEL
 from assay.referee.timing.decision import Claim, decide
 from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import Triples
+from assay.referee.zygotes import Zygotes
 
 _WARM_UP = 2
 _CALL_SECONDS = 10.0
-_NULL_CALLS, _NULL_WARM_UP = 60, 5
+_NULL_CALLS, _NULL_WARM_UP = 200, 5
 """As in assay.referee.protocol.shell_cost."""
 
 
@@ -64,10 +65,10 @@ class Arena:
         facts = read_facts()
         config = JudgeConfig(baseline="eager")
         resources = Resources.of(config, facts)
-        self._zygote = start_zygote(resources.threads)
+        self._zygotes = Zygotes(resources.threads)
         self._builder = CppBuilder()
         self._null = self._builder.build(NULL_KERNEL).content
-        self.bench = Bench(task, config, resources, self._zygote, Secret())
+        self.bench = Bench(task, config, resources, self._zygotes, Secret())
         self.bench.calibrate(silent)
 
     def native(self, candidate: Candidate) -> Program:
@@ -131,7 +132,7 @@ class Arena:
         """End every process."""
         self.bench.close()
         self._builder.close()
-        self._zygote.close()
+        self._zygotes.close()
 
     def __enter__(self) -> Arena:
         return self

@@ -74,7 +74,7 @@ def kernels() -> list[Case]:
 
 def mutants() -> list[Case]:
     """Every planted bug, applied to its kernel."""
-    return _by_task([_mutant(path) for path in sorted((TESTS / "mutants").glob("*/*.toml"))])
+    return _by_task([mutant(path) for path in sorted((TESTS / "mutants").glob("*/*.toml"))])
 
 
 def apply_edits(text: str, edits: list[dict[str, str]], name: str) -> str:
@@ -89,7 +89,8 @@ def apply_edits(text: str, edits: list[dict[str, str]], name: str) -> str:
     return text
 
 
-def _mutant(path: Path) -> Case:
+def mutant(path: Path) -> Case:
+    """One planted bug: a correct kernel with the file's edits applied."""
     data = tomllib.loads(path.read_text())
     kernel = data["kernel"]
     name = f"{kernel}/{path.stem}"

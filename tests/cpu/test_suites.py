@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.core.sources import Candidate, Language, SourceFile
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
+from benchmarks.referee import cases
 
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS / "exploits"))
@@ -38,16 +38,6 @@ def test_an_attack_is_rejected_for_the_reason_that_its_story_names(screening, ex
     assert exploit.held(judgement.verdict.value, sorted(codes)), (judgement.verdict, codes, exploit.findings)
 
 
-def mutant(path):
-    """A correct kernel with the file's edits applied."""
-    data = tomllib.loads(path.read_text())
-    text = (TESTS / "kernels" / f"{data['kernel']}.cpp").read_text()
-    for edit in data["edit"]:
-        assert text.count(edit["find"]) == 1
-        text = text.replace(edit["find"], edit["replace"])
-    return Candidate(path.stem, Language.CPP, (SourceFile("kernel.cpp", text),), "assay_kernel")
-
-
 MUTANTS = sorted(path for task in TASKS for path in (TESTS / "mutants" / task).glob("*.toml"))
 SHOWN_IN_A_SCREENING = {"wrong_axis", "accumulation", "lane", "approximation"}
 
@@ -59,7 +49,7 @@ def always_shows(path):
 
 @pytest.mark.parametrize("path", [p for p in MUTANTS if always_shows(p)][:14], ids=lambda p: f"{p.parts[-2]}-{p.stem}")
 def test_a_planted_bug_is_found(screening, path):
-    judgement = screening.judge(load_task(path.parent.name), mutant(path))
+    judgement = screening.judge(load_task(path.parent.name), cases.mutant(path).candidate)
     assert judgement.right is False, [finding.message for finding in judgement.findings]
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.referee import tally  # noqa: E402  (benchmarks is no installed package)
-from benchmarks.referee.cases import apply_edits  # noqa: E402
-from benchmarks.referee.report import render  # noqa: E402
-from benchmarks.referee.results import Results  # noqa: E402
-from benchmarks.referee.targets import Row, rows  # noqa: E402
+from benchmarks.referee import tally
+from benchmarks.referee.cases import apply_edits
+from benchmarks.referee.report import render
+from benchmarks.referee.results import Results
+from benchmarks.referee.targets import Row, rows
 
 MACHINE = {
     "cpu_model": "Test CPU", "cores": 2, "memory_total_bytes": 8 << 30, "kernel": "6.1", "torch": "2.13", "gxx": "12",

@@ -8,14 +8,13 @@ import os
 import select
 from collections.abc import Iterable
 from typing import Any
-from unittest.mock import patch
 
 from assay.build.cpp import CppBuilder
 from assay.core.sources import Candidate, Task
 from assay.errors import AssayError
 from assay.machine.survey import read_facts
-from assay.referee.protocol.party import write_all
-from assay.sandbox import spawn
+from assay.sandbox.memfd import write_all
+from assay.sandbox.spawn import Zygote
 from benchmarks.referee import cases, conventional
 from benchmarks.referee.cases import Case
 from benchmarks.referee.results import ROOT, Record
@@ -35,12 +34,10 @@ class ConventionalJudge:
     def __init__(self) -> None:
         self._threads = read_facts().cores
         self._builder = CppBuilder()
-        # The zygote's interpreter is isolated and finds Assay only; this package's parent must be on its path as well.
-        boot = f"import sys; sys.path.append({str(ROOT)!r}); {spawn._BOOT}"
-        with patch.object(spawn, "_BOOT", boot):
-            self._zygote = spawn.Zygote(
-                ["torch", "numpy", conventional.__name__], threads=self._threads, visible=[str(ROOT / "benchmarks")]
-            )
+        self._zygote = Zygote(
+            ["torch", "numpy", conventional.__name__], threads=self._threads, visible=[str(ROOT / "benchmarks")],
+            import_path=[str(ROOT)],
+        )  # fmt: skip
 
     def judge(self, task: Task, candidate: Candidate) -> dict[str, Any]:
         """The child's own report; death, silence and nonsense are rejections."""

@@ -13,7 +13,6 @@ from assay.core.sources import Candidate, Task
 from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.machine.facts import MachineFacts
-from assay.native.library import built
 from assay.referee.correctness import families
 from assay.referee.correctness.boundary import boundary_axes
 from assay.referee.correctness.budget import Budget, Witness
@@ -23,7 +22,7 @@ from assay.referee.protocol.memory import Bytes, Poison
 from assay.referee.protocol.oracle_client import Array, Declaration, Draw, Oracle
 from assay.referee.protocol.party import Party, Program, SharedInputs
 from assay.referee.protocol.secret import Secret
-from assay.sandbox.spawn import Zygote
+from assay.referee.zygotes import Zygotes
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -36,12 +35,6 @@ _POOL = {Depth.FULL: 20, Depth.SCREEN: 4}
 _SWAPS = 8
 """Pairs of elements that change places between two calls that are otherwise alike: few rows change, and those seldom
 where a shortcut would look."""
-_PRELOAD = ("torch", "numpy", "assay.referee.processes.worker", "assay.referee.processes.oracle")
-
-
-def start_zygote(threads: int) -> Zygote:
-    """The sandbox for workers and oracles. Raises MachineError where it or Assay's native part cannot be had."""
-    return Zygote(_PRELOAD, threads=threads, libraries=[str(built())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +77,12 @@ class Bench:
     Raises TaskError where the task cannot serve as a reference on this machine.
     """
 
-    def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygote: Zygote, secret: Secret) -> None:
-        self.task, self.config, self.resources, self.zygote, self.secret = task, config, resources, zygote, secret
+    def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygotes: Zygotes, secret: Secret) -> None:
+        self.task, self.config, self.resources, self.secret = task, config, resources, secret
+        self._zygotes = zygotes
         self.poison = Poison()
         memory = resources.memory_bytes
-        self.oracle = Oracle(zygote, task, secret, threads=resources.threads, memory_bytes=memory)
+        self.oracle = Oracle(zygotes.plain, task, secret, threads=resources.threads, memory_bytes=memory)
         self.shared: SharedInputs | None = None
         try:
             self.declaration: Declaration = self.oracle.declare()
@@ -234,9 +228,13 @@ class Bench:
         """A fresh worker that has loaded `program` and stands stopped; look at its `problem` first."""
         assert self.shared is not None
         return Party(
-            self.zygote, program, self.shared, self._output_bytes,
+            self._zygotes.for_program(program), program, self.shared, self._output_bytes,
             memory_bytes=self.resources.memory_bytes, poison=self.poison,
         )  # fmt: skip
+
+    def prepare_for(self, program: Program) -> None:
+        """Have the zygote of a program's workers ready, so that the first of them takes no longer than others."""
+        self._zygotes.for_program(program).wait_ready()
 
     def fresh_weights(self, which: str = "all") -> None:
         """New weights for every party; "all" before parties load, "parameters" also between calls."""

@@ -18,7 +18,7 @@ from assay.machine.measure import find_peaks, load_peaks
 from assay.machine.peaks import Peaks
 from assay.machine.survey import read_facts
 from assay.referee.baseline import find_baseline
-from assay.referee.bench import Bench, Progress, Resources, start_zygote
+from assay.referee.bench import Bench, Progress, Resources
 from assay.referee.correctness.audit import Audit, audit_task
 from assay.referee.judgement import Judgement
 from assay.referee.judging import Judging, Prepared
@@ -30,6 +30,7 @@ from assay.referee.tiers import Isolation
 from assay.referee.timing.pairing import Overhead, Refusal
 from assay.referee.timing.planning import detectable_speedup
 from assay.referee.timing.samples import Triples
+from assay.referee.zygotes import Zygotes
 
 _MOST_BENCHES = 4
 """Benches held at a time; each has an oracle of 250 MB and its task's shared memory."""
@@ -59,7 +60,7 @@ class Referee:
         self.config = config or JudgeConfig()
         self.facts: MachineFacts = read_facts()
         self.resources = Resources.of(self.config, self.facts)
-        self._zygote = start_zygote(self.resources.threads)
+        self._zygotes = Zygotes(self.resources.threads)
         self._builder: CppBuilder | None = None
         self._prepared: dict[str, Prepared] = {}
         self._peaks: Peaks | None = None
@@ -79,7 +80,7 @@ class Referee:
 
     def audit(self, task: Task, progress: Progress = silent) -> Audit:
         """Whether a task is worth optimising: would a trivial answer pass?"""
-        with Bench(task, self.config, self.resources, self._zygote, Secret()) as bench:
+        with Bench(task, self.config, self.resources, self._zygotes, Secret()) as bench:
             bench.calibrate(progress)
             return audit_task(bench)
 
@@ -99,7 +100,7 @@ class Referee:
 
     def isolation(self) -> Isolation:
         """The layers that hold in a real confined child on this machine."""
-        child = self._zygote.spawn("assay.referee.processes.worker:rest", {})
+        child = self._zygotes.plain.spawn("assay.referee.processes.worker:rest", {})
         try:
             return Isolation.of(child.layers)
         finally:
@@ -120,7 +121,7 @@ class Referee:
             while len(self._prepared) >= _MOST_BENCHES:
                 self._prepared.pop(next(iter(self._prepared))).bench.close()
             progress("starting the sandbox", 0.0)
-            bench = Bench(task, self.config, self.resources, self._zygote, Secret())
+            bench = Bench(task, self.config, self.resources, self._zygotes, Secret())
             try:
                 self._prepared[task.identity] = self._calibrated(bench, progress)
             except BaseException:
@@ -164,7 +165,7 @@ class Referee:
         self._prepared = {}
         if self._builder is not None:
             self._builder.close()
-        self._zygote.close()
+        self._zygotes.close()
 
     def __enter__(self) -> Referee:
         return self

@@ -13,6 +13,7 @@ from enum import Enum
 
 import numpy as np
 
+from assay.core.config import Depth
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
 from assay.referee.bench import Bench, Landing, Progress
@@ -28,9 +29,9 @@ _WEIGHTS_CHANGE = 0.25
 """Chance that a turn of a task with live weights begins with new parameters."""
 
 
-_FAMILY_TURNS = 2
+_FAMILY_TURNS = {Depth.FULL: 2, Depth.SCREEN: 1}
 """How often a measurement tries each family, in different processes."""
-_SAME_INPUT_ROUNDS = 6
+_SAME_INPUT_ROUNDS = {Depth.FULL: 6, Depth.SCREEN: 1}
 """Rounds with an input that comes twice, and one that comes again with a few elements changed."""
 
 
@@ -76,15 +77,19 @@ class Measurement:
         self._bench, self._baseline, self._candidate = bench, baseline, candidate
         self.call_timeout_s = call_timeout_s
         self.evidence = Evidence()
+        depth = bench.config.depth
+        self._family_turns, self._same_input_rounds = _FAMILY_TURNS[depth], _SAME_INPUT_ROUNDS[depth]
 
     @property
     def hidden_turns(self) -> int:
         """About how many turns of a whole measurement are not timed."""
-        return _FAMILY_TURNS * (len(self._bench.families) - 1) + len(self._bench.hidden) + 4 * _SAME_INPUT_ROUNDS
+        bench = self._bench
+        families_and_shapes = self._family_turns * (len(bench.families) - 1) + len(bench.hidden)
+        return families_and_shapes + 4 * self._same_input_rounds
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
-        same_input = set(self._bench.secret.shuffled(rounds)[:_SAME_INPUT_ROUNDS])
+        same_input = set(self._bench.secret.shuffled(rounds)[: self._same_input_rounds])
         for number in range(rounds):
             with_hidden = list(self._hidden_turns(number, rounds))
             if number in same_input:
@@ -96,9 +101,9 @@ class Measurement:
         return self.evidence
 
     def _hidden_turns(self, number: int, rounds: int) -> Iterator[_Turn]:
-        """This round's share of families and shapes: over all rounds each family at least twice, each shape once."""
+        """This round's share of families and shapes: over all rounds each shape comes once."""
         others = [family for family in self._bench.families if family != families.OWN]
-        for index, family in enumerate(others * _FAMILY_TURNS):
+        for index, family in enumerate(others * self._family_turns):
             if index % rounds == number:
                 yield _Turn(_Kind.FAMILY, family)
         for index, layout in enumerate(self._bench.hidden):

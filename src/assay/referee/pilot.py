@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.referee.bench import Bench
 from assay.referee.protocol.oracle_client import NUMPY_TYPES
-from assay.referee.protocol.party import Program
+from assay.referee.protocol.party import Party, Program
 from assay.referee.protocol.settling import settle
 from assay.referee.timing.pairing import Refusal
 from assay.referee.timing.planning import Plan, plan
@@ -22,11 +22,16 @@ _CALLS_THAT_COUNT = 5
 _SHORTEST_BUDGET_SHARE = 0.5
 """However much the hidden turns take, this much of a budget goes into timing."""
 
+_STRETCHES = (1.0, 1.5, 2.0, 2.5)
+"""A measurement that is too short to prove anything wastes the whole budget; a process that compiles takes a second."""
+_CANDIDATE_NS = 0.1e9
+"""A native candidate's fresh process, until it has settled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Nanoseconds: a timed window of the baseline, a turn besides its three windows, a fresh process until it has
-    settled, and all hidden turns of a measurement."""
+    settled (the mean of two baselines and a candidate), and all hidden turns of a measurement."""
 
     call_ns: float
     turn_ns: float
@@ -34,19 +39,18 @@ class Costs:
     hidden_ns: float
 
     def plan(self, budget_s: float) -> Plan | Refusal:
-        """The rounds and turns that the budget pays for."""
-        timing_s = max(budget_s - self.hidden_ns / 1e9, _SHORTEST_BUDGET_SHARE * budget_s)
-        return plan(self.call_ns, self.turn_ns, self.process_ns, timing_s)
+        """The rounds and turns that the budget pays for, or somewhat more where it pays for too few."""
+        for stretch in _STRETCHES:
+            timing_s = max(stretch * budget_s - self.hidden_ns / 1e9, _SHORTEST_BUDGET_SHARE * stretch * budget_s)
+            found = plan(self.call_ns, self.turn_ns, self.process_ns, timing_s)
+            if isinstance(found, Plan):
+                break
+        return found
 
 
 def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_turns: int) -> Costs:
     """One process of the baseline and one turn, carried out. `known_call_ns` serves where the baseline fails here."""
-    call_ns, process_ns = _process(bench, baseline, known_call_ns)
-    turn_ns = _turn(bench)
-    return Costs(call_ns, turn_ns, process_ns, hidden_turns * (turn_ns / bench.windowed.chain + call_ns))
-
-
-def _process(bench: Bench, baseline: Program, known_call_ns: float) -> tuple[float, float]:
+    bench.prepare_for(baseline)
     bench.fresh_weights()
     landing = bench.draw_window()
     start = time.monotonic()
@@ -58,18 +62,25 @@ def _process(bench: Bench, baseline: Program, known_call_ns: float) -> tuple[flo
         if party.problem is None:
             bench.land(landing)
             times = [call.wall_ns for call, _ in settle(party, landing.run_seed, _FIRST_CALL_SECONDS)]
+        process_ns = (time.monotonic() - start) * 1e9
+        call_ns = float(min(times[-_CALLS_THAT_COUNT:]))
+        turn_ns = _turn(bench, party)
     finally:
         party.close()
-    return float(min(times[-_CALLS_THAT_COUNT:])), (time.monotonic() - start) * 1e9
+    process_ns = (2 * process_ns + min(process_ns, _CANDIDATE_NS)) / 3
+    return Costs(call_ns, turn_ns, process_ns, hidden_turns * (turn_ns / bench.windowed.chain + call_ns))
 
 
-def _turn(bench: Bench) -> float:
-    start = time.monotonic()
+def _turn(bench: Bench, party: Party) -> float:
+    """A turn's cost beside the three windows themselves: drawing, landing, reading and comparing."""
+    start = time.monotonic_ns()
     landing = bench.draw_window()
-    for _ in range(3):
-        bench.land(landing)
+    drawn = time.monotonic_ns()
+    bench.land(landing)
+    call_ns = party.call(landing.run_seed, _FIRST_CALL_SECONDS)[0].wall_ns if party.problem is None else 0
+    called = time.monotonic_ns()
     outputs = [np.zeros(spec.shape, NUMPY_TYPES[spec.dtype]) for spec in bench.timed.outputs]
-    checking = time.monotonic()
+    checking = time.monotonic_ns()
     bench.budget.check(outputs, landing.draw or bench.oracle.evaluate(bench.timed, landing.inputs[0]))
-    end = time.monotonic()
-    return ((checking - start) + (end - checking) * len(landing.inputs)) * 1e9
+    check_ns = time.monotonic_ns() - checking
+    return (drawn - start) + 3 * max(called - drawn - call_ns, 0) + check_ns * len(landing.inputs)

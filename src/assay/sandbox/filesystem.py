@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from assay.sandbox.syscalls import (
     MS_BIND,
@@ -66,6 +67,16 @@ def mount_scratch(tmp_bytes: int) -> None:
     """A folder of this child's own to write in, bounded and gone with it."""
     options = f"size={tmp_bytes},nr_inodes=65536,mode=1777"
     mount("assay-scratch", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, options)
+
+
+@contextlib.contextmanager
+def passing_scratch(tmp_bytes: int) -> Iterator[None]:
+    """A scratch folder while modules are imported that write at once; gone before any child is made."""
+    mount_scratch(tmp_bytes)
+    try:
+        yield
+    finally:
+        detach(SCRATCH)
 
 
 def mount_private_proc() -> bool:

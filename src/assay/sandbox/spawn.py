@@ -163,11 +163,13 @@ class Zygote:
         threads: OpenMP threads that a child may use.
         visible: folders that children may read, besides the system's and the interpreter's.
         libraries: shared objects whose symbols every child finds loaded.
+        import_path: folders that modules may also be imported from; its interpreter knows Assay's own otherwise.
     """
 
     def __init__(
-        self, preload: Iterable[str], *, threads: int = 1, visible: Iterable[str] = (), libraries: Iterable[str] = ()
-    ) -> None:
+        self, preload: Iterable[str], *, threads: int = 1, visible: Iterable[str] = (), libraries: Iterable[str] = (),
+        import_path: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self._next_uid = FIRST_UID
         self._had_subreaper = _subreaper()
         prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -176,6 +178,7 @@ class Zygote:
             "preload": list(preload),
             "visible": [*_interpreter_folders(), *visible],
             "libraries": list(libraries),
+            "import_path": list(import_path),
             "yielding": not _may_be_real_time(),
         }
         self._process = subprocess.Popen(

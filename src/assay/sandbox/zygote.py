@@ -10,6 +10,7 @@ children end with the referee (see `confine`).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -40,6 +41,7 @@ _OWN_NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC
 PACKET_BYTES = 64 << 10
 MAX_FDS = 16
 _LOWEST_PRIORITY = 19
+_IMPORT_SCRATCH_BYTES = 16 << 20
 
 
 def main() -> None:
@@ -53,8 +55,10 @@ def main() -> None:
     for path in config["libraries"]:
         ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     layers = _isolate(config["visible"])
-    for name in config["preload"]:
-        importlib.import_module(name)
+    sys.path += config["import_path"]
+    with filesystem.passing_scratch(_IMPORT_SCRATCH_BYTES) if layers else contextlib.nullcontext():
+        for name in config["preload"]:
+            importlib.import_module(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     gc.collect()

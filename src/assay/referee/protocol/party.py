@@ -43,6 +43,11 @@ class Program:
     """What torch.compile left behind when this program was warmed up; opaque, and only ever given to its own worker."""
 
     @property
+    def compiles(self) -> bool:
+        """Whether its worker may start compilers, for ever or until it is sealed."""
+        return self.may_create_processes or self.sealed_late
+
+    @property
     def native(self) -> bool:
         """Whether it writes into the referee's output blocks."""
         return bool(self.payload["language"] == "cpp")
@@ -83,7 +88,7 @@ class Party:
         room = output_bytes if program.native else 0
         self._outputs = [Block(room, read_only_elsewhere=False, name="assay-outputs") for _ in range(2)]
         raw = json.dumps(dict(program.payload)).encode()
-        saves_cache = program.may_create_processes or program.sealed_late
+        saves_cache = program.compiles
         self._cache_fd = os.memfd_create("assay-cache", os.MFD_CLOEXEC) if saves_cache else sealed_memfd("none", b"")
         if saves_cache:
             write_all(self._cache_fd, program.cache)
@@ -99,7 +104,7 @@ class Party:
                 {"payload_bytes": len(raw), "block_bytes": sizes, "cache_bytes": len(program.cache)},
                 passed,
                 memory_bytes=memory_bytes,
-                may_create_processes=program.may_create_processes or program.sealed_late,
+                may_create_processes=program.compiles,
             )
         finally:
             for fd in passed:
