@@ -24,7 +24,7 @@ from assay.referee.protocol.secret import Secret
 from assay.referee.protocol.shell_cost import NULL_KERNEL
 from assay.referee.timing.decision import Claim, decide
 from assay.referee.timing.pairing import Overhead
-from assay.referee.timing.samples import Triples
+from assay.referee.timing.samples import PREEMPTED_FLOOR_NS, PREEMPTED_SHARE, Triples
 from assay.referee.zygotes import Zygotes
 
 _WARM_UP = 2
@@ -116,7 +116,7 @@ class Arena:
                     call, _ = party.call(0, _CALL_SECONDS)
                     if party.problem is not None:
                         raise RuntimeError(f"{name}: {party.problem.message}")
-                    if index >= warm_up and call.delayed_ns < max(20_000, 0.01 * call.wall_ns):
+                    if index >= warm_up and call.delayed_ns < max(PREEMPTED_FLOOR_NS, PREEMPTED_SHARE * call.wall_ns):
                         times[name].append(call.wall_ns)
         finally:
             for party in parties.values():

@@ -32,6 +32,8 @@ _FALLBACK_MEMORY = 8 << 30
 _HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
 _POOL = {Depth.FULL: 20, Depth.SCREEN: 4}
 """Hidden shapes are chosen from a pool, anew for every judgement: a search in one bench must not come to know them."""
+_CACHES_COOLED, _FALLBACK_CACHE = 4, 2 << 20
+"""How many times a core's own cache is run through before a call: 8 MB, about 1 ms."""
 _SWAPS = 8
 """Pairs of elements that change places between two calls that are otherwise alike: few rows change, and those seldom
 where a shortcut would look."""
@@ -43,6 +45,8 @@ class Resources:
 
     threads: int
     memory_bytes: int
+    cache_bytes: int | None = None
+    """Of a core's own largest cache; None where that is not known."""
 
     @classmethod
     def of(cls, config: JudgeConfig, facts: MachineFacts) -> Resources:
@@ -50,7 +54,9 @@ class Resources:
         threads = config.threads or facts.cores
         if threads > facts.cores:
             raise InputError("more threads than usable cores", value=str(threads), rule=f"at most {facts.cores} here")
-        return cls(threads, config.memory_bytes or int((facts.memory_total_bytes or _FALLBACK_MEMORY) * _MEMORY_SHARE))
+        memory = config.memory_bytes or int((facts.memory_total_bytes or _FALLBACK_MEMORY) * _MEMORY_SHARE)
+        own_caches = [cache.size_bytes for cache in facts.caches or () if cache.shared_by == 1 and cache.level <= 2]
+        return cls(threads, memory, max(own_caches, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Bench:
         self.task, self.config, self.resources, self.secret = task, config, resources, secret
         self._zygotes = zygotes
         self.poison = Poison()
+        self._cooling = np.zeros(_CACHES_COOLED * (resources.cache_bytes or _FALLBACK_CACHE), np.uint8)
         memory = resources.memory_bytes
         self.oracle = Oracle(zygotes.plain, task, secret, threads=resources.threads, memory_bytes=memory)
         self.shared: SharedInputs | None = None
@@ -149,8 +156,12 @@ class Bench:
         return Landing(tuple(drawn), None)
 
     def land(self, landing: Landing) -> None:
-        """Write inputs where the parties see them; before each party's call, so that caches are alike."""
+        """Write inputs where the parties see them, before each party's call, into caches that hold nothing else of use.
+
+        So every call finds its inputs as somebody who just made them would have left them, and all else cold.
+        """
         assert self.shared is not None
+        self._cooling += 1
         for step, one in enumerate(landing.inputs):
             self.shared.inputs.bytes[step * len(one) : (step + 1) * len(one)] = one
 

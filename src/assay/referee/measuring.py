@@ -121,14 +121,16 @@ class Measurement:
             else:
                 schedule.insert(secret.below(len(schedule) + 1), turn)
         lead = [_Turn(_Kind.TIMED, warm_up=True)] * (warm_up + secret.below(2))
-        return [*lead, *early, *([_Turn(_Kind.SEAL)] if self._candidate.sealed_late else []), *schedule]
+        seal = [_Turn(_Kind.SEAL)] if self._candidate.sealed_late else []
+        return _with_levelling([*lead, *early, *seal, *schedule])
 
     def _round(self, number: int, schedule: Sequence[_Turn], progress: object) -> None:
         bench = self._bench
         bench.fresh_weights()
         parties: dict[Side, Party] = {}
         try:
-            for side in (Side.BASELINE, Side.BASELINE_AGAIN, Side.CANDIDATE):
+            # In secret order too: which memory a process gets first decides some percent of a small kernel's time.
+            for side in self._shuffled_sides():
                 program = self._candidate if side is Side.CANDIDATE else self._baseline
                 parties[side] = bench.party(program)
                 if not self._usable(side, parties[side]):
@@ -162,15 +164,25 @@ class Measurement:
         draw = self._bench.draw(self._bench.timed, turn.family, weights=self._weights())
         self.evidence.families_tried.add(turn.family)
         first = self._verified_call(candidate, draw)
-        if first is None:
+        if first is None or not self._accompanied(draw, parties):
             return False
-        if turn.kind is _Kind.REPEAT and not self._repeated(candidate, draw, [output.copy() for output in first]):
+        if turn.kind is _Kind.REPEAT and not self._repeated(parties, draw, [output.copy() for output in first]):
             return False
-        if turn.kind is _Kind.CHANGE:
-            changed = self._bench.changed(draw)
-            if changed is not None and self._verified_call(candidate, changed) is None:
-                return False
+        if turn.kind is _Kind.CHANGE and not self._changed(parties, draw):
+            return False
         return self._to_windows(candidate)
+
+    def _accompanied(self, draw: Draw, parties: dict[Side, Party]) -> bool:
+        """The baselines called as the candidate just was, for nothing: called alone, it was 1-2 % warmer than they."""
+        if self._bench.windowed.chain > 1:
+            return True  # those small inputs are in every cache anyway
+        for side in self._shuffled_sides():
+            if side is not Side.CANDIDATE:
+                self._bench.land(Landing.of(draw))
+                parties[side].call(draw.run_seed, self.call_timeout_s)
+                if not self._usable(side, parties[side]):
+                    return False
+        return True
 
     def _to_single_calls(self, candidate: Party) -> bool:
         """Hidden turns are single calls on read-only inputs, also where the timed ones are chains."""
@@ -206,18 +218,19 @@ class Measurement:
     def _timed_turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
         bench = self._bench
         landing = bench.draw_window(weights=self._weights())
-        samples = []  # a turn counts whole or not at all
-        for position in bench.secret.shuffled(len(Side)):
-            side = Side(position)
-            party = parties[side]
+        order = self._shuffled_sides()
+        calls: dict[Side, Call] = {}
+        for side in order:
             bench.land(landing)
-            call, outputs = party.call(landing.run_seed, self.call_timeout_s)
-            if not self._usable(side, party):
+            calls[side] = parties[side].run(landing.run_seed, self.call_timeout_s)
+        for side in self._shuffled_sides():  # only now: comparing between the calls would cool whoever comes next
+            outputs = parties[side].collect(calls[side])
+            if not self._usable(side, parties[side]):
                 return False
-            samples.append(_sample(number, index, side, call, turn.warm_up))
             if side is Side.CANDIDATE and outputs is not None and not self._verify_window(outputs, landing):
                 return False
-        self.evidence.samples += samples
+        # A turn counts whole or not at all.
+        self.evidence.samples += [_sample(number, index, side, calls[side], turn.warm_up) for side in order]
         return True
 
     def _verify_window(self, outputs: Sequence[Array], landing: Landing) -> bool:
@@ -239,10 +252,18 @@ class Measurement:
             return None
         return outputs
 
-    def _repeated(self, party: Party, draw: Draw, first: Sequence[Array]) -> bool:
+    def _changed(self, parties: dict[Side, Party], draw: Draw) -> bool:
+        """The same input but for a few elements that changed places: what looks for changes is likely to miss them."""
+        changed = self._bench.changed(draw)
+        if changed is None:
+            return True
+        outputs = self._verified_call(parties[Side.CANDIDATE], changed)
+        return outputs is not None and self._accompanied(changed, parties)
+
+    def _repeated(self, parties: dict[Side, Party], draw: Draw, first: Sequence[Array]) -> bool:
         """The same input once more must give the same bits, unless the task declares otherwise."""
-        second = self._verified_call(party, draw)
-        if second is None:
+        second = self._verified_call(parties[Side.CANDIDATE], draw)
+        if second is None or not self._accompanied(draw, parties):
             return False
         if _same_bits(first, second):
             return True
@@ -268,6 +289,9 @@ class Measurement:
         if self._verified_call(candidate, bench.draw(bench.timed, families.OWN)) is None:
             return False
         return self._to_windows(candidate)
+
+    def _shuffled_sides(self) -> list[Side]:
+        return [Side(position) for position in self._bench.secret.shuffled(len(Side))]
 
     def _weights(self) -> str:
         declaration = self._bench.declaration
@@ -300,6 +324,17 @@ class Measurement:
                               finding.data)  # fmt: skip
         self.evidence.findings.append(finding)
         return False
+
+
+def _with_levelling(schedule: Sequence[_Turn]) -> list[_Turn]:
+    """A turn that does not count after other shapes, with which the candidate was called alone."""
+    levelled: list[_Turn] = []
+    for turn in schedule:
+        after_shape = bool(levelled) and levelled[-1].kind is _Kind.SHAPE
+        if after_shape and turn.kind is _Kind.TIMED and not turn.warm_up:
+            levelled.append(_Turn(_Kind.TIMED, warm_up=True))
+        levelled.append(turn)
+    return levelled
 
 
 def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> Sample:

@@ -17,13 +17,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-PREEMPTED_FLOOR_NS = 20_000.0
-"""Run-queue delay that a wake-up may always cost; continuing a stopped worker of one thread took 9 us."""
+PREEMPTED_FLOOR_NS = 100_000.0
+"""Run-queue delay that a wake-up may always cost: 9 us for one thread on the referee's core; 30 to 45, at times 90, for
+two, one of which waits for an idle core to come back from its halt. A preemption lasts a slice, 0.7 to 8 ms."""
 
 WAKE_UP_SHARE, WAKE_UP_NS = 0.10, 250_000.0
-"""A worker of several threads wakes on cores one of which the referee has not left yet: 20 to 250 us of delay were seen
-on two cores, alike on both sides. So much is granted, up to this share of a call. A preemption lasts a scheduler's
-slice, 0.7 to 8 ms."""
+"""Threads that wake each other within a call add to that: so much more is granted, up to this share of a call."""
 
 PREEMPTED_SHARE = 0.01
 """Run-queue delay, as a share of the call's wall time, that is granted to long calls."""
