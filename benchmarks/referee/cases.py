@@ -102,8 +102,10 @@ def mutant(path: Path) -> Case:
 
 def _exploit(path: Path) -> Case:
     data = tomllib.loads(path.read_text())
+    own = path.parent / data["task"]
+    task = load_task(str(own) if own.is_file() else data["task"])
     return Case(
-        path.parent.name, load_task(data["task"]), load_candidate(path.parent), data["family"], data["story"],
+        path.parent.name, task, load_candidate(path.parent), data["family"], data["story"],
         about_speed=data["family"] in _ABOUT_SPEED, threads=int(data.get("threads", 0)),
         expected=data["verdict"],
     )  # fmt: skip

@@ -37,6 +37,23 @@ def test_a_changed_certificate_does_not_verify_and_nothing_of_it_is_run(tmp_path
     assert "changed" in done.stderr + done.stdout
 
 
+def test_a_wrong_candidates_witness_is_repeated_from_its_certificate(tmp_path):
+    """With live weights that change between calls, so that the witness needs the very weights it was found with."""
+    text = (ROOT / "tests" / "kernels" / "layer_norm.cpp").read_text()
+    wrong = text.replace("assay_weight<float>(call, 0)", "assay_weight<float>(call, 1)", 1)
+    assert wrong != text
+    (tmp_path / "wrong.cpp").write_text(wrong)
+    done = assay("judge", "layer_norm", "wrong.cpp", "--screen", "--baseline", "eager", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (path,) = tmp_path.glob("runs/*/certificate.json")
+    (finding,) = [f for f in json.loads(path.read_text())["findings"] if f["code"] == "wrong-result"]
+    shown = json.loads(assay("verify", path, "--json").stdout)
+    assert shown["holds"] == "holds"
+    assert shown["verdict_here"] is None, "the witness alone decides"
+    got = finding["message"].partition("got ")[2].partition(",")[0]
+    assert f"got {got}," in shown["witness"], (finding["message"], shown["witness"])
+
+
 def test_a_candidate_that_does_not_build_is_rejected_on_the_terminal(tmp_path):
     bad = tmp_path / "bad.cpp"
     bad.write_text('extern "C" int assay_kernel(const assay_call* c) { return nonsense; }\n')

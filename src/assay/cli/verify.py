@@ -16,9 +16,9 @@ from assay.report.tables import render_replay
 
 HELP = """Replay somebody's certificate here: does it hold?
 
-Checks layout, identity and signature, then judges the sources in it again with the same settings, fresh processes and
-new secrets. Nothing in the certificate is trusted: its candidate is built and run in the sandbox. Exit code: 0 it
-holds, 1 it does not, 3 this run does not decide.
+Checks layout, identity and signature, repeats the inputs on which a rejected candidate was wrong, then judges the
+sources again with the same settings, fresh processes and new secrets. Nothing in the certificate is trusted: its
+candidate is built and run in the sandbox. Exit code: 0 it holds, 1 it does not, 3 this run does not decide.
 
 Example: assay verify runs/20261122T064719Z-1a2b3c4d5e6f/certificate.json
 """

@@ -83,13 +83,19 @@ class Bench:
     Raises TaskError where the task cannot serve as a reference on this machine.
     """
 
-    def __init__(self, task: Task, config: JudgeConfig, resources: Resources, zygotes: Zygotes, secret: Secret) -> None:
+    def __init__(
+        self, task: Task, config: JudgeConfig, resources: Resources, zygotes: Zygotes, secret: Secret,
+        construction_seed: int | None = None,
+    ) -> None:  # fmt: skip
         self.task, self.config, self.resources, self.secret = task, config, resources, secret
         self._zygotes = zygotes
         self.poison = Poison()
         self._cooling = np.zeros(_CACHES_COOLED * (resources.cache_bytes or _FALLBACK_CACHE), np.uint8)
         memory = resources.memory_bytes
-        self.oracle = Oracle(zygotes.plain, task, secret, threads=resources.threads, memory_bytes=memory)
+        self.oracle = Oracle(
+            zygotes.plain, task, secret, threads=resources.threads, memory_bytes=memory,
+            construction_seed=construction_seed or secret.seed(),
+        )  # fmt: skip
         self.shared: SharedInputs | None = None
         try:
             self.declaration: Declaration = self.oracle.declare()
@@ -252,6 +258,15 @@ class Bench:
         if self.declaration.weights:
             self.oracle.draw(self.timed, families.OWN, weights=which, want=())
             self._land_weights()
+
+    def repeat_draw(self, family: str, seeds: tuple[int, int], weights_seeds: tuple[int, int]) -> Draw:
+        """An earlier draw at the timed sizes, with the weights that it had: `seeds` are those of inputs and run."""
+        for which, seed in zip(("all", "parameters"), weights_seeds, strict=True):
+            if seed and self.declaration.weights:
+                self.oracle.draw(self.timed, families.OWN, weights=which, want=(), seeds=(seed, seed, seed))
+        self._land_weights()
+        want = ("expected", "reference", "nearby")
+        return self.oracle.draw(self.timed, family, want=want, seeds=(*seeds, 0))
 
     def _land_weights(self) -> None:
         assert self.shared is not None

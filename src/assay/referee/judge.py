@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 from assay.build.cpp import Artifact, CppBuilder
 from assay.core.config import Depth, JudgeConfig
@@ -26,10 +28,12 @@ from assay.referee.measuring import Measurement
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.secret import Secret
 from assay.referee.protocol.shell_cost import NULL_KERNEL, measure_overhead
+from assay.referee.protocol.warm_up import with_compile_cache
 from assay.referee.tiers import Isolation
 from assay.referee.timing.pairing import Overhead, Refusal
 from assay.referee.timing.planning import detectable_speedup
 from assay.referee.timing.samples import Triples
+from assay.referee.witness import repeat_witness, task_of_witness
 from assay.referee.zygotes import Zygotes
 
 _MOST_BENCHES = 4
@@ -83,6 +87,18 @@ class Referee:
         with Bench(task, self.config, self.resources, self._zygotes, Secret()) as bench:
             bench.calibrate(progress)
             return audit_task(bench)
+
+    def repeat(self, task: Task, candidate: Candidate, witness: Mapping[str, Any]) -> str:
+        """Try one recorded wrong output again; what is wrong about it here, empty where it is right.
+
+        `witness` is from `find_witness`. Raises CandidateError where the candidate does not build.
+        """
+        artifact = self._build(candidate)
+        sized, seed = task_of_witness(task, witness), int(witness["construction_seed"])
+        with Bench(sized, self.config, self.resources, self._zygotes, Secret(), seed) as bench:
+            bench.calibrate(silent)
+            program = bench.candidate_program(candidate, artifact.content if artifact else None)
+            return repeat_witness(bench, with_compile_cache(bench, candidate, program), witness)
 
     def self_measurement(self, task: Task, progress: Progress = silent) -> SelfMeasurement:
         """The task's reference against itself: what this machine could prove now."""

@@ -270,7 +270,15 @@ class Measurement:
         declared = bool(self._bench.declaration.declared.get("deterministic", True))
         weight = Weight.FATAL if declared else Weight.NOTE
         message = "the same input twice gave different bits"
-        self.evidence.findings.append(Finding("nondeterministic", weight, message, Fault.CANDIDATE, _replay(draw)))
+        self.evidence.findings.append(
+            Finding(
+                "nondeterministic",
+                weight,
+                message,
+                Fault.CANDIDATE,
+                self._replay(draw),
+            )
+        )
         return not declared
 
     def _shape_turn(self, layout: Layout, candidate: Party) -> bool:
@@ -303,7 +311,7 @@ class Measurement:
         witness = self._bench.judge_outputs(outputs, draw)
         if witness is None:
             return True
-        data = _replay(draw) | {
+        data = self._replay(draw) | {
             "output": witness.output,
             "kind": witness.kind,
             "where": list(witness.where),
@@ -314,6 +322,13 @@ class Measurement:
         message = f"wrong {inputs} at {_axes(draw)}: {witness.describe()}"
         self.evidence.findings.append(Finding("wrong-result", Weight.FATAL, message, Fault.CANDIDATE, data))
         return False
+
+    def _replay(self, draw: Draw) -> dict[str, object]:
+        """What repeats a draw; see witness.py. A seed of 0 marks inputs that were made of another draw's."""
+        own = {"seed": draw.seed, "run_seed": draw.run_seed, "construction_seed": self._bench.oracle.construction_seed}
+        texts: dict[str, object] = {name: str(seed) for name, seed in own.items()}
+        weights = [str(seed) for seed in draw.weights_seeds]
+        return {"family": draw.family, "axes": dict(draw.layout.axes), **texts, "weights_seeds": weights}
 
     def _usable(self, side: Side, party: Party) -> bool:
         if party.problem is None:
@@ -344,12 +359,6 @@ def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> S
 def _same_bits(first: Sequence[Array], second: Sequence[Array]) -> bool:
     pairs = zip(map(np.ascontiguousarray, first), map(np.ascontiguousarray, second), strict=True)
     return all(np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)) for a, b in pairs)
-
-
-def _replay(draw: Draw) -> dict[str, object]:
-    """What repeats a draw."""
-    seeds = {"seed": str(draw.seed), "run_seed": str(draw.run_seed)}
-    return {"family": draw.family, "axes": dict(draw.layout.axes), **seeds}
 
 
 def _axes(draw: Draw) -> str:

@@ -1,4 +1,4 @@
-"""Somebody's certificate, run again here: signature first, then the same sources under new secrets."""
+"""Somebody's certificate, run again here: signature, its witness alone, then the sources under new secrets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from assay.core.verdicts import Verdict
 from assay.referee.bench import Progress
 from assay.referee.judge import Referee
 from assay.referee.judgement import Judgement
+from assay.referee.witness import find_witness
 from assay.report.signing import SignatureCheck, check_signature
 
 
@@ -29,12 +30,14 @@ class Holds(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What running a certificate again showed. `judgement` is None where its signature already ended it."""
+    """What running a certificate again showed. `judgement` is None where signature or witness already ended it."""
 
     holds: Holds
     reason: str
     signature: SignatureCheck
     judgement: Judgement | None
+    witness: str = ""
+    """What the recorded witness shows here; empty where the certificate has none that can be tried alone."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping: the outcome, its reason, and what this machine found."""
@@ -42,6 +45,7 @@ class Replay:
         return {
             "holds": self.holds.value,
             "reason": self.reason,
+            "witness": self.witness or None,
             "signature_valid": self.signature.valid,
             "signed_here": self.signature.by_this_machine_user,
             "verdict_here": here.verdict.value if here else None,
@@ -53,6 +57,8 @@ class Replay:
 def replay(certificate: Mapping[str, Any], progress: Progress) -> Replay:
     """Judge a certificate's candidate again with its own settings, but this machine's threads and memory.
 
+    A rejection whose recorded witness is wrong again is settled by that.
+
     Raises as `Referee.judge` does.
     """
     signature = check_signature(certificate)
@@ -60,11 +66,18 @@ def replay(certificate: Mapping[str, Any], progress: Progress) -> Replay:
         return Replay(Holds.NO, f"the signature does not hold: {signature.reason}", signature, None)
     task, candidate = Task.from_json(certificate["task"]), Candidate.from_json(certificate["candidate"])
     config = JudgeConfig.from_json({**certificate["config"], "threads": 0, "memory_bytes": 0})
+    claimed, witness = Verdict(certificate["verdict"]), find_witness(certificate["findings"])
+    shown = ""
     with Referee(config) as referee:
+        if claimed is Verdict.REJECT and witness is not None:
+            progress("repeating the witness", 0.0)
+            if wrong := referee.repeat(task, candidate, witness):
+                return Replay(Holds.YES, "wrong on the recorded inputs again", signature, None, f"repeats: {wrong}")
+            shown = "does not repeat in a fresh process"
         judgement = referee.judge(task, candidate, progress)
-    claimed, found = Verdict(certificate["verdict"]), judgement.verdict
+    found = judgement.verdict
     if found is claimed:
-        return Replay(Holds.YES, f"{found.value} again", signature, judgement)
-    if Verdict.INCONCLUSIVE in (claimed, found):
-        return Replay(Holds.UNDECIDED, f"claimed {claimed.value}, here {found.value}", signature, judgement)
-    return Replay(Holds.NO, f"claimed {claimed.value}, here {found.value}", signature, judgement)
+        return Replay(Holds.YES, f"{found.value} again", signature, judgement, shown)
+    reason = f"claimed {claimed.value}, here {found.value}"
+    undecided = Verdict.INCONCLUSIVE in (claimed, found)
+    return Replay(Holds.UNDECIDED if undecided else Holds.NO, reason, signature, judgement, shown)

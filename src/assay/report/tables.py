@@ -68,6 +68,8 @@ def render_replay(replay: Replay, certificate: Mapping[str, Any], console: Conso
         ("Signature", Text(one_line(replay.signature.reason)).append(f" ({replay.signature.fingerprint or 'no key'})")),
         ("Claimed", Text(f"{certificate['verdict']}, {one_line(speedup_text(certificate))}")),
     ]
+    if replay.witness:
+        rows.append(("Witness", Text(one_line(replay.witness))))
     if here is not None:
         rows.append(("Here", Text(f"{here.verdict.value}, {_speedup_here(here)}")))
     grid = _grid()

@@ -71,6 +71,8 @@ class Draw:
     reference: tuple[Array, ...] = ()
     nearby: tuple[Array, ...] = ()
     half: tuple[Array, ...] = ()
+    weights_seeds: tuple[int, int] = (0, 0)
+    """Of the last drawing of all weights, and of that of the parameters alone since; 0 where there was none."""
 
 
 class Oracle:
@@ -79,9 +81,12 @@ class Oracle:
     Raises TaskError with the task's own words where the program does not load or run.
     """
 
-    def __init__(self, zygote: Zygote, task: Task, secret: Secret, *, threads: int, memory_bytes: int) -> None:
+    def __init__(
+        self, zygote: Zygote, task: Task, secret: Secret, *, threads: int, memory_bytes: int, construction_seed: int
+    ) -> None:
         self._secret = secret
-        self.construction_seed = secret.seed()
+        self.construction_seed = construction_seed
+        self._weights_seeds = (0, 0)
         payload = {"task": task.to_json(), "threads": threads, "construction_seed": self.construction_seed}
         raw = json.dumps(payload).encode()
         fd = sealed_memfd("assay-task", raw)
@@ -160,12 +165,15 @@ class Oracle:
             "want": list(want),
         }  # fmt: skip
         answer = self._ask(request)
+        if weights != "keep":
+            self._weights_seeds = (weights_seed, 0) if weights == "all" else (self._weights_seeds[0], weights_seed)
         views = {name: self._views(name, answer.get(name, ())) for name in ("expected", "reference", "half")}
         nearby = self._views("nearby", answer["expected"]) if "nearby" in want else ()
         inputs = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
         return Draw(
-            layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby, views["half"]
-        )
+            layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby, views["half"],
+            self._weights_seeds,
+        )  # fmt: skip
 
     def evaluate(self, layout: Layout, inputs: Bytes) -> Draw:
         """What these inputs, laid out as `layout` says, should give."""
