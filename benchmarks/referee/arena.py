@@ -21,7 +21,7 @@ from assay.referee.judge import silent
 from assay.referee.measuring import Measurement
 from assay.referee.protocol.party import Program
 from assay.referee.protocol.secret import Secret
-from assay.referee.protocol.shell_cost import NULL_KERNEL
+from assay.referee.protocol.shell_cost import NULL_KERNEL, null_calls
 from assay.referee.timing.decision import Claim, decide
 from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import PREEMPTED_FLOOR_NS, PREEMPTED_SHARE, Triples
@@ -29,8 +29,6 @@ from assay.referee.zygotes import Zygotes
 
 _WARM_UP = 2
 _CALL_SECONDS = 10.0
-_NULL_CALLS, _NULL_WARM_UP = 200, 5
-"""As in assay.referee.protocol.shell_cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,15 +91,8 @@ class Arena:
 
     def overhead(self) -> Overhead:
         """What the shell costs a native side; both sides of a duel are native, so that none pays extra."""
-        party = self.bench.party(self.null())
-        try:
-            party.lay_out(self.bench.timed)
-            times = [party.call(0, _CALL_SECONDS)[0].wall_ns for _ in range(_NULL_WARM_UP + _NULL_CALLS)]
-        finally:
-            party.close()
-        if party.problem is not None:
-            raise RuntimeError(f"the null kernel failed: {party.problem.message}")
-        return Overhead.from_null_calls(times[_NULL_WARM_UP:])
+        self.bench.windowed = self.bench.timed
+        return null_calls(self.bench, self.null())[0]
 
     def call_times(self, programs: dict[str, Program], calls: int, warm_up: int = 3) -> dict[str, list[int]]:
         """Interleaved wall times in ns of the programs' own calls, those that were preempted left out."""
@@ -113,7 +104,8 @@ class Arena:
             for index in range(warm_up + calls):
                 self.bench.land(Landing.of(self.bench.draw(self.bench.timed, OWN)))
                 for name, party in parties.items():
-                    call, _ = party.call(0, _CALL_SECONDS)
+                    call = party.run(0, _CALL_SECONDS)
+                    party.collect(call)
                     if party.problem is not None:
                         raise RuntimeError(f"{name}: {party.problem.message}")
                     if index >= warm_up and call.delayed_ns < max(PREEMPTED_FLOOR_NS, PREEMPTED_SHARE * call.wall_ns):
