@@ -61,6 +61,45 @@ def test_a_kernel_that_is_right_only_in_its_first_call_is_found(screening):
     assert judgement.right is False
 
 
+PERMUTED = """
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 2, 1) * 2
+
+def get_inputs():
+    return [torch.randn(4, 12, 40)]
+"""
+
+
+def test_an_output_in_another_memory_order_has_a_budget_as_strict_as_any(screening):
+    wrong = python(PERMUTED.replace("class Model(", "class ModelNew(").replace("* 2", "* 2.001"))
+    judgement = screening.judge(task(PERMUTED), wrong)
+    assert judgement.right is False, [finding.message for finding in judgement.findings]
+    assert "wrong-result" in codes(judgement)
+
+
+DROWNED = """
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def forward(self, x):
+        return (x + 1e8) - 1e8
+
+def get_inputs():
+    return [torch.randn(64, 65)]
+"""
+
+
+def test_a_task_whose_reference_is_beyond_any_budget_is_never_accepted_on(screening):
+    judgement = screening.judge(task(DROWNED), python(DROWNED.replace("class Model(", "class ModelNew(")))
+    assert judgement.verdict is not Verdict.ACCEPT
+    assert "ill-conditioned-task" in codes(judgement)
+
+
 def test_a_python_module_with_the_references_parameter_names_is_right(screening):
     module = LINEAR.replace("class Model(", "class ModelNew(").replace("def get_inputs", "def unused")
     assert screening.judge(task(LINEAR), python(module)).right is True

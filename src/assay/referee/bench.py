@@ -14,7 +14,7 @@ from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.machine.facts import MachineFacts
 from assay.referee.correctness import families
-from assay.referee.correctness.boundary import boundary_axes
+from assay.referee.correctness.boundary import Shape, boundary_shapes, choose
 from assay.referee.correctness.budget import Budget, Witness
 from assay.referee.protocol import chain
 from assay.referee.protocol.layout import Layout
@@ -29,9 +29,11 @@ Progress = Callable[[str, float], None]
 
 _MEMORY_SHARE = 0.5
 _FALLBACK_MEMORY = 8 << 30
-_HIDDEN_SHAPES = {Depth.FULL: 8, Depth.SCREEN: 2}
-_POOL = {Depth.FULL: 20, Depth.SCREEN: 4}
+_HIDDEN_SHAPES = {Depth.FULL: 12, Depth.SCREEN: 2}
+_POOL = {Depth.FULL: 24, Depth.SCREEN: 4}
 """Hidden shapes are chosen from a pool, anew for every judgement: a search in one bench must not come to know them."""
+_IMAGINED_SHAPES = 32
+"""What a pool is chosen from."""
 _CACHES_COOLED, _FALLBACK_CACHE = 4, 2 << 20
 """How many times a core's own cache is run through before a call: 8 MB, about 1 ms."""
 _SWAPS = 8
@@ -103,8 +105,8 @@ class Bench:
             self.windowed = self.timed
             self._refuse_unusable()
             self._pool = self._hidden_layouts()
-            self.hidden = self._pool
-            layouts = (self.timed, *self._pool)
+            self.hidden = [layout for _, layout in self._pool]
+            layouts = (self.timed, *self.hidden)
             self.oracle.allocate(layouts, self.declaration.weights)
             room = self._room_for_chains()
             self.shared = SharedInputs.allocate(
@@ -119,6 +121,9 @@ class Bench:
         self.budget = Budget(float(self.declaration.declared.get("error_factor", 1.0)))
         self.families: tuple[str, ...] = (families.OWN,)
         self.dropped_families: dict[str, str] = {}
+        self.ill_conditioned = ""
+        """Why the task's own inputs decide nothing; empty where they do."""
+        self.undecided_calls = 0
 
     def _timed_axes(self) -> dict[str, int]:
         workloads = self.declaration.declared.get("workloads") or [{}]
@@ -207,19 +212,23 @@ class Bench:
             chain.roll(secret_inputs[place], own[place], spec.dtype.size_bytes, number)
         return own
 
-    def _hidden_layouts(self) -> list[Layout]:
+    def _hidden_layouts(self) -> list[tuple[str, Layout]]:
+        """The pool of hidden shapes, each with its kind."""
         declared = self.declaration.declared
-        others = [self.declaration.axes | w for w in declared.get("workloads") or []]
-        chosen = boundary_axes(declared, _POOL[self.config.depth], self.secret)
-        wanted = [axes for axes in (*others, *chosen) if axes != dict(self.timed.axes)]
-        layouts = [self.oracle.describe(axes) for axes in wanted]
-        return [layout for layout in layouts if layout.outputs]
+        workloads = [Shape(f"workload {i}", self.declaration.axes | w)
+                     for i, w in enumerate(declared.get("workloads") or [])]  # fmt: skip
+        imagined = boundary_shapes(declared, _IMAGINED_SHAPES, self.secret)
+        order = choose([shape.kind for shape in imagined], _POOL[self.config.depth], self.secret)
+        wanted = [*workloads, *(imagined[i] for i in order)]
+        described = [(s.kind, self.oracle.describe(s.axes)) for s in wanted if s.axes != dict(self.timed.axes)]
+        return [(kind, layout) for kind, layout in described if layout.outputs]
 
     def renew(self) -> None:
         """New secrets and another choice of hidden shapes, for the next candidate."""
         self.secret.renew()
-        order = self.secret.shuffled(len(self._pool))
-        self.hidden = [self._pool[i] for i in order[: _HIDDEN_SHAPES[self.config.depth]]]
+        self.undecided_calls = 0
+        order = choose([kind for kind, _ in self._pool], _HIDDEN_SHAPES[self.config.depth], self.secret)
+        self.hidden = [self._pool[i][1] for i in order]
 
     def calibrate(self, progress: Progress) -> None:
         """Learn what each family's rounding costs; leave out the families that the reference does not define."""
@@ -237,6 +246,7 @@ class Bench:
             if why and family != families.OWN:
                 self.dropped_families[family] = why
                 continue
+            self.ill_conditioned = self.ill_conditioned or why
             self.budget.calibrate(draw)
             kept.append(family)
         self.families = tuple(kept)
@@ -281,14 +291,20 @@ class Bench:
         return draw
 
     def judge_outputs(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
-        """Whether outputs are right; a failure is tried once more with what this very draw's rounding grants."""
+        """Whether outputs are right; a failure is tried once more with what this very draw's rounding grants.
+
+        Where the reference itself errs beyond the cap on this draw, it decides nothing, and is counted.
+        """
         witness = self.budget.check(outputs, draw)
         if witness is None or not draw.seed:
             return witness
         again = self.oracle.draw(
             draw.layout, draw.family, want=("expected", "reference", "nearby"), seeds=(draw.seed, draw.run_seed, 0)
         )
-        return self.budget.check(outputs, again) if self.budget.decides(again) else None
+        if not self.budget.decides(again):
+            self.undecided_calls += 1
+            return None
+        return self.budget.check(outputs, again)
 
     def reference_program(self, variant: str) -> Program:
         """The reference itself as a party's program."""

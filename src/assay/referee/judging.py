@@ -33,6 +33,8 @@ from assay.referee.timing.samples import Side, Triples
 
 _SCREEN_PLAN = Plan(rounds=2, turns=6, warm_up_turns=2, expected_s=1.0)
 _UNKNOWN_CALL_NS = 1e6
+_UNDECIDED_SHARE = 0.05
+"""Of the candidate's outputs, how many may meet an input on which the reference is no judge."""
 _TIMEOUT_FACTOR = 50
 """A call may take this many times the baseline's median before it counts as hanging."""
 
@@ -73,6 +75,9 @@ class Judging:
             message = f"the task is degenerate: {trivial.answer} would pass on every family"
             findings.append(Finding("degenerate-task", Weight.DOUBT, message, Fault.TASK))
         bench = self._bench
+        if bench.ill_conditioned:
+            message = f"the task's own inputs decide nothing: {bench.ill_conditioned}"
+            findings.append(Finding("ill-conditioned-task", Weight.DOUBT, message, Fault.TASK))
         if bench.timed.draws_random:
             message = "forward draws random numbers; both sides get the same seed before each call"
             findings.append(Finding("random-forward", Weight.NOTE, message, Fault.TASK))
@@ -101,6 +106,11 @@ class Judging:
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
         correctness = self._correctness(evidence)
+        if bench.undecided_calls > _UNDECIDED_SHARE * evidence.verified_calls:
+            message = (
+                f"on {bench.undecided_calls} of {evidence.verified_calls} inputs the reference itself is too inexact"
+            )
+            self._findings.append(Finding("undecided-calls", Weight.DOUBT, message, Fault.TASK))
         if evidence.failed or all(sample.warm_up for sample in evidence.samples):
             verdict = Verdict.REJECT if evidence.failed else Verdict.INCONCLUSIVE
             return self._judgement(verdict, correctness, None, evidence)

@@ -31,6 +31,8 @@ _WEIGHTS_CHANGE = 0.25
 
 _FAMILY_TURNS = {Depth.FULL: 2, Depth.SCREEN: 1}
 """How often a measurement tries each family, in different processes."""
+_SHAPE_FAMILIES = 2
+"""Families tried with another shape, besides the task's own inputs."""
 _SAME_INPUT_ROUNDS = {Depth.FULL: 6, Depth.SCREEN: 1}
 """Rounds with an input that comes twice, and one that comes again with a few elements changed."""
 
@@ -282,13 +284,14 @@ class Measurement:
         return not declared
 
     def _shape_turn(self, layout: Layout, candidate: Party) -> bool:
-        """Another shape, twice, then back to the timed one."""
+        """Another shape on several families, then back to the timed one."""
         bench = self._bench
         candidate.lay_out(layout)
         if not self._usable(Side.CANDIDATE, candidate):
             return False
         self.evidence.shapes_tried.append(dict(layout.axes))
-        for family in (families.OWN, bench.families[bench.secret.below(len(bench.families))]):
+        others = [bench.families[i] for i in bench.secret.shuffled(len(bench.families))[:_SHAPE_FAMILIES]]
+        for family in (families.OWN, *others):
             if self._verified_call(candidate, bench.draw(layout, family, weights=self._weights())) is None:
                 return False
         candidate.lay_out(bench.timed)

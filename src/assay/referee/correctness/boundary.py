@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from assay.referee.protocol.secret import Secret
@@ -12,15 +13,24 @@ _EDGES = (1, 2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 9
           257, 509, 511, 512, 513, 1021, 1023, 1024, 1025, 2039, 2049, 4093, 4097)  # fmt: skip
 """One, primes, and one either side of the usual vector and tile widths."""
 
+_ODD_SIZES = 2
 _VOLUME = 2
 """How much larger than the timed one a hidden shape may be: the oracle's float64 copies have to fit as well."""
 
 
-def boundary_axes(declared: Mapping[str, Any], count: int, secret: Secret) -> list[dict[str, int]]:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One hidden choice of axes, and what it is for: a choice of several takes one of each kind first."""
+
+    kind: str
+    axes: dict[str, int]
+
+
+def boundary_shapes(declared: Mapping[str, Any], count: int, secret: Secret) -> list[Shape]:
     """Up to `count` different choices of axes, none with more than twice the timed volume.
 
     The least of every free axis at once; each free axis at the largest allowed size and just above its timed one, the
-    others small; each at one odd size with the others as timed (tails of long rows); then edges at random.
+    others small; each at an odd size with the others as timed (tails of long rows); then edges at random.
     """
     axes, limits = dict(declared.get("axes", {})), dict(declared.get("limits", {}))
     free = [name for name in limits if name in axes]
@@ -28,18 +38,27 @@ def boundary_axes(declared: Mapping[str, Any], count: int, secret: Secret) -> li
         return []
     sizes = {name: _sizes(limits[name], axes[name]) for name in free}
     most = _VOLUME * math.prod(axes[name] for name in free)
-    wanted = [{name: sizes[name][0] for name in free}]
+    wanted = [Shape("least", {name: sizes[name][0] for name in free})]
     for name in free:
         larger = [size for size in sizes[name] if size > axes[name]]
         small = {other: _any(sizes[other][: max(len(sizes[other]) // 3, 1)], secret) for other in free}
-        wanted += [{**small, name: size} for size in (larger[:1] + larger[-1:])]
-        wanted.append({name: _any(sizes[name], secret)})
-    wanted += [{name: _any(sizes[name], secret) for name in free} for _ in range(4 * count)]
-    found: list[dict[str, int]] = []
-    for choice in (axes | each for each in wanted):
-        if choice != axes and choice not in found and math.prod(choice[name] for name in free) <= most:
-            found.append(choice)
+        wanted += [Shape(f"{name} larger", {**small, name: size}) for size in (larger[:1] + larger[-1:])]
+        wanted += [Shape(f"{name} odd", {name: _any(sizes[name], secret)}) for _ in range(_ODD_SIZES)]
+    wanted += [Shape("any", {name: _any(sizes[name], secret) for name in free}) for _ in range(4 * count)]
+    found: list[Shape] = []
+    for shape in (Shape(each.kind, axes | each.axes) for each in wanted):
+        new = shape.axes != axes and all(shape.axes != other.axes for other in found)
+        if new and math.prod(shape.axes[name] for name in free) <= most:
+            found.append(shape)
     return found[:count]
+
+
+def choose(kinds: Sequence[str], count: int, secret: Secret) -> list[int]:
+    """Which `count` of a pool's shapes to try, by their kinds: one of every kind first, in secret order."""
+    order = secret.shuffled(len(kinds))
+    first = [index for place, index in enumerate(order) if kinds[index] not in {kinds[i] for i in order[:place]}]
+    rest = [index for index in order if index not in first]
+    return [*first, *rest][:count]
 
 
 def _any(sizes: list[int], secret: Secret) -> int:

@@ -31,8 +31,19 @@ def _shifted(torch: Any, x: Any) -> Any:
     return x + far[int(torch.randint(0, 4, ()))]
 
 
+def _deep(torch: Any, x: Any) -> Any:
+    """Below every number that stands in for minus infinity; 256 apart, so that eight bits of `x` are left."""
+    return x * 2.0**16 - 2.0**31
+
+
 def _sparse(torch: Any, x: Any) -> Any:
     return x * (torch.rand(x.shape) < 0.1).to(x.dtype)
+
+
+def _blank(torch: Any, x: Any) -> Any:
+    """A quarter of the rows all zero: nothing to divide by, and all of it equal."""
+    shape = (*x.shape[:-1], 1) if x.ndim > 1 else x.shape
+    return x * (torch.rand(shape) < 0.75).to(x.dtype)
 
 
 def _ties(torch: Any, x: Any) -> Any:
@@ -71,7 +82,9 @@ BY_DOMAIN: dict[str, dict[str, Transform]] = {
         "small": _small,
         "negated": _negated,
         "shifted": _shifted,
+        "deep": _deep,
         "sparse": _sparse,
+        "blank": _blank,
         "ties": _ties,
         "rows": _rows,
         "integers": _integers,

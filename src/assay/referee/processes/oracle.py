@@ -246,9 +246,9 @@ class _Program:
         if "expected" in request["want"]:
             answer["expected"] = self._store_expected(arguments, run_seed, blocks["expected"])
         if "reference" in request["want"]:
-            outputs = self._reference(arguments, run_seed)
-            answer["reference"] = [spec_of("", o).to_json() for o in outputs]
-            _store(torch, [o.contiguous() for o in outputs], blocks["reference"])
+            outputs = [output.contiguous() for output in self._reference(arguments, run_seed)]
+            answer["reference"] = [spec_of("", output).to_json() for output in outputs]
+            _store(torch, outputs, blocks["reference"])
         if "nearby" in request["want"]:
             self._store_expected([_nudged(torch, a) for a in arguments], run_seed, blocks["nearby"])
         if "half" in request["want"] and (half := self._half(arguments, run_seed)) is not None:
