@@ -202,10 +202,10 @@ def test_a_pair_with_a_preemption_on_either_side_is_dropped_whole_and_counted():
 
 
 def test_a_delay_that_any_wake_up_costs_is_not_a_preemption():
-    preempted = np.full((10, 3), 9_000.0)
-    assert pair(constant(1, 10, preempted=preempted), Side.CANDIDATE, NONE).drops.kept == 10
-    short = constant(1, 10, a=1e5, a2=1e5, b=1e5, preempted=np.full((10, 3), 21_000.0))
-    assert isinstance(pair(short, Side.CANDIDATE, NONE), Refusal)
+    for delay_ns, kept in ((9_000.0, 10), (90_000.0, 10), (101_000.0, 0)):
+        short = constant(1, 10, a=3e5, a2=3e5, b=3e5, preempted=np.full((10, 3), delay_ns))
+        found = pair(short, Side.CANDIDATE, NONE)
+        assert found.drops.kept == 10 if kept else isinstance(found, Refusal)
 
 
 def test_overhead_comes_off_both_sides():

@@ -42,7 +42,8 @@ def boundary_shapes(declared: Mapping[str, Any], count: int, secret: Secret) -> 
     for name in free:
         larger = [size for size in sizes[name] if size > axes[name]]
         small = {other: _any(sizes[other][: max(len(sizes[other]) // 3, 1)], secret) for other in free}
-        wanted += [Shape(f"{name} larger", {**small, name: size}) for size in (larger[:1] + larger[-1:])]
+        for kind, size in zip(("above", "largest"), (larger[:1] + larger[-1:]), strict=False):
+            wanted.append(Shape(f"{name} {kind}", {**small, name: size}))
         wanted += [Shape(f"{name} odd", {name: _any(sizes[name], secret)}) for _ in range(_ODD_SIZES)]
     wanted += [Shape("any", {name: _any(sizes[name], secret) for name in free}) for _ in range(4 * count)]
     found: list[Shape] = []
