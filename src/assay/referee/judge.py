@@ -106,7 +106,7 @@ class Referee:
         bench, program = prepared.bench, prepared.baseline.program
         overhead, spawn_ms = measure_overhead(bench, prepared.null, native=False)
         measurement = Measurement(bench, program, program, self.config.call_timeout_s)
-        costs = measure_costs(bench, program, prepared.baseline_ns, measurement.hidden_turns)
+        costs = measure_costs(bench, program, prepared.baseline_ns, measurement.schedule.hidden_turns)
         found = costs.plan(self.config.budget_s)
         if isinstance(found, Refusal):
             return SelfMeasurement(found, overhead, spawn_ms, None)

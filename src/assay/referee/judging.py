@@ -134,7 +134,9 @@ class Judging:
     def _plan(self, measurement: Measurement) -> tuple[Plan, float]:
         """Rounds and turns, and what a timed window takes the baseline at this moment."""
         prepared = self._prepared
-        costs = measure_costs(self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.hidden_turns)
+        costs = measure_costs(
+            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.schedule.hidden_turns
+        )
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN, costs.call_ns
         found = costs.plan(self._config.budget_s)

@@ -7,13 +7,11 @@ shapes: it is called alike, and cannot tell which of its calls count for time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 
-from assay.core.config import Depth
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
 from assay.referee.bench import Bench, Landing, Progress
@@ -23,35 +21,14 @@ from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.oracle_client import Array, Draw
 from assay.referee.protocol.party import Party, Program
 from assay.referee.protocol.settling import settle
+from assay.referee.schedule import Kind, Schedule, Turn
 from assay.referee.timing.samples import Sample, Side
 
 _WEIGHTS_CHANGE = 0.25
 """Chance that a turn of a task with live weights begins with new parameters."""
 
-
-_FAMILY_TURNS = {Depth.FULL: 2, Depth.SCREEN: 1}
-"""How often a measurement tries each family, in different processes."""
 _SHAPE_FAMILIES = 2
 """Families tried with another shape, besides the task's own inputs."""
-_SAME_INPUT_ROUNDS = {Depth.FULL: 6, Depth.SCREEN: 1}
-"""Rounds with an input that comes twice, and one that comes again with a few elements changed."""
-
-
-class _Kind(Enum):
-    TIMED = "timed"
-    FAMILY = "family"
-    REPEAT = "repeat"
-    CHANGE = "change"
-    SHAPE = "shape"
-    SEAL = "seal"
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    kind: _Kind
-    family: str = families.OWN
-    layout: Layout | None = None
-    warm_up: bool = False
 
 
 @dataclass(slots=True)
@@ -79,54 +56,17 @@ class Measurement:
         self._bench, self._baseline, self._candidate = bench, baseline, candidate
         self.call_timeout_s = call_timeout_s
         self.evidence = Evidence()
-        depth = bench.config.depth
-        self._family_turns, self._same_input_rounds = _FAMILY_TURNS[depth], _SAME_INPUT_ROUNDS[depth]
-
-    @property
-    def hidden_turns(self) -> int:
-        """About how many turns of a whole measurement are not timed."""
-        bench = self._bench
-        families_and_shapes = self._family_turns * (len(bench.families) - 1) + len(bench.hidden)
-        return families_and_shapes + 4 * self._same_input_rounds
+        self.schedule = Schedule(bench, sealed_late=candidate.sealed_late)
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
-        same_input = set(self._bench.secret.shuffled(rounds)[: self._same_input_rounds])
-        for number in range(rounds):
-            with_hidden = list(self._hidden_turns(number, rounds))
-            if number in same_input:
-                with_hidden += [_Turn(_Kind.REPEAT), _Turn(_Kind.CHANGE)]
-            schedule = self._schedule(turns, warm_up, with_hidden)
+        for number, schedule in enumerate(self.schedule.rounds(rounds, turns, warm_up)):
             self._round(number, schedule, lambda share, n=number: progress("measuring", (n + share) / rounds))
             if self.evidence.failed:
                 break
         return self.evidence
 
-    def _hidden_turns(self, number: int, rounds: int) -> Iterator[_Turn]:
-        """This round's share of families and shapes: over all rounds each shape comes once."""
-        others = [family for family in self._bench.families if family != families.OWN]
-        for index, family in enumerate(others * self._family_turns):
-            if index % rounds == number:
-                yield _Turn(_Kind.FAMILY, family)
-        for index, layout in enumerate(self._bench.hidden):
-            if index % rounds == number:
-                yield _Turn(_Kind.SHAPE, families.OWN, layout)
-
-    def _schedule(self, turns: int, warm_up: int, hidden: Sequence[_Turn]) -> list[_Turn]:
-        """Warm-up first (a secret number of turns more than asked for), hidden turns at secret places after it."""
-        secret = self._bench.secret
-        schedule = [_Turn(_Kind.TIMED)] * turns
-        early: list[_Turn] = []
-        for turn in hidden:
-            if self._candidate.sealed_late and turn.kind is _Kind.SHAPE:
-                early.append(turn)  # a new shape is compiled anew, which a sealed worker could not
-            else:
-                schedule.insert(secret.below(len(schedule) + 1), turn)
-        lead = [_Turn(_Kind.TIMED, warm_up=True)] * (warm_up + secret.below(2))
-        seal = [_Turn(_Kind.SEAL)] if self._candidate.sealed_late else []
-        return _with_levelling([*lead, *early, *seal, *schedule])
-
-    def _round(self, number: int, schedule: Sequence[_Turn], progress: object) -> None:
+    def _round(self, number: int, schedule: Sequence[Turn], progress: object) -> None:
         bench = self._bench
         bench.fresh_weights()
         parties: dict[Side, Party] = {}
@@ -152,14 +92,14 @@ class Measurement:
             for party in parties.values():
                 party.close()
 
-    def _turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
-        if turn.kind is _Kind.TIMED:
+    def _turn(self, number: int, index: int, turn: Turn, parties: dict[Side, Party]) -> bool:
+        if turn.kind is Kind.TIMED:
             return self._timed_turn(number, index, turn, parties)
         candidate = parties[Side.CANDIDATE]
-        if turn.kind is _Kind.SEAL:
+        if turn.kind is Kind.SEAL:
             candidate.seal()
             return self._usable(Side.CANDIDATE, candidate)
-        if turn.kind is _Kind.SHAPE and turn.layout is not None:
+        if turn.kind is Kind.SHAPE and turn.layout is not None:
             return self._shape_turn(turn.layout, candidate)
         if not self._to_single_calls(candidate):
             return False
@@ -168,9 +108,9 @@ class Measurement:
         first = self._verified_call(candidate, draw)
         if first is None or not self._accompanied(draw, parties):
             return False
-        if turn.kind is _Kind.REPEAT and not self._repeated(parties, draw, [output.copy() for output in first]):
+        if turn.kind is Kind.REPEAT and not self._repeated(parties, draw, [output.copy() for output in first]):
             return False
-        if turn.kind is _Kind.CHANGE and not self._changed(parties, draw):
+        if turn.kind is Kind.CHANGE and not self._changed(parties, draw):
             return False
         return self._to_windows(candidate)
 
@@ -217,7 +157,7 @@ class Measurement:
                 right = [output.copy() for output in outputs]
         return True
 
-    def _timed_turn(self, number: int, index: int, turn: _Turn, parties: dict[Side, Party]) -> bool:
+    def _timed_turn(self, number: int, index: int, turn: Turn, parties: dict[Side, Party]) -> bool:
         bench = self._bench
         landing = bench.draw_window(weights=self._weights())
         order = self._shuffled_sides()
@@ -342,17 +282,6 @@ class Measurement:
                               finding.data)  # fmt: skip
         self.evidence.findings.append(finding)
         return False
-
-
-def _with_levelling(schedule: Sequence[_Turn]) -> list[_Turn]:
-    """A turn that does not count after other shapes, with which the candidate was called alone."""
-    levelled: list[_Turn] = []
-    for turn in schedule:
-        after_shape = bool(levelled) and levelled[-1].kind is _Kind.SHAPE
-        if after_shape and turn.kind is _Kind.TIMED and not turn.warm_up:
-            levelled.append(_Turn(_Kind.TIMED, warm_up=True))
-        levelled.append(turn)
-    return levelled
 
 
 def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> Sample:
