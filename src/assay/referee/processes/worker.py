@@ -19,70 +19,13 @@ import warnings
 from typing import Any
 
 from assay.core.dtypes import DType
-from assay.core.tensors import MAX_DIMS, Placement, TensorSpec
+from assay.core.tensors import Placement, TensorSpec
 from assay.native.library import symbols
 from assay.referee.processes.compile_cache import pack_cache, unpack_cache
 from assay.referee.processes.loading import LoadError, bind_weights, flatten, load_python
+from assay.referee.processes.native_abi import CallRecord, RollRecord, SideRecord, StepRecord, descriptors
 from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
 from assay.referee.protocol.chain import fold, memory_at, roll
-
-
-class _Tensor(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("shape", ctypes.c_int64 * MAX_DIMS),
-        ("stride", ctypes.c_int64 * MAX_DIMS),
-        ("numel", ctypes.c_int64),
-        ("ndim", ctypes.c_int32),
-        ("dtype", ctypes.c_int32),
-    )
-
-
-class _Call(ctypes.Structure):
-    _fields_ = (
-        ("abi_version", ctypes.c_int32),
-        ("n_threads", ctypes.c_int32),
-        ("n_inputs", ctypes.c_int32),
-        ("n_weights", ctypes.c_int32),
-        ("n_outputs", ctypes.c_int32),
-        ("n_scalars", ctypes.c_int32),
-        ("inputs", ctypes.POINTER(_Tensor)),
-        ("weights", ctypes.POINTER(_Tensor)),
-        ("outputs", ctypes.POINTER(_Tensor)),
-        ("scalars", ctypes.POINTER(ctypes.c_double)),
-    )
-
-
-class _Roll(ctypes.Structure):
-    """`assay_native_roll` of native/serve.cpp; the two below are its step and side."""
-
-    _fields_ = (
-        ("source", ctypes.c_void_p),
-        ("target", ctypes.c_void_p),
-        ("bytes", ctypes.c_int64),
-        ("element_bytes", ctypes.c_int64),
-    )
-
-
-class _Step(ctypes.Structure):
-    _fields_ = (
-        ("call", _Call),
-        ("rolls", ctypes.POINTER(_Roll)),
-        ("output_bytes", ctypes.POINTER(ctypes.c_int64)),
-        ("n_rolls", ctypes.c_int64),
-    )
-
-
-class _Side(ctypes.Structure):
-    _fields_ = (
-        ("entry", ctypes.c_void_p),
-        ("steps", ctypes.POINTER(_Step) * 2),
-        ("n_steps", ctypes.c_int64),
-        ("reply", ctypes.c_char_p),
-        ("reply_bytes", ctypes.c_int64),
-        ("refused_sequence", ctypes.c_uint64),
-        ("refused_code", ctypes.c_int64),
-    )
 
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
@@ -158,12 +101,12 @@ class _Native:
             raise LoadError(Status.RAISED, f"cannot load the shared object: {error}") from error
         self._serve = symbols().assay_native_serve
         self._packet = (ctypes.c_uint8 * PACKET_BYTES)()
-        self._side = _Side(entry)
+        self._side = SideRecord(entry)
         self._laid_out = False
         self._threads = int(payload["threads"])
         self._blocks = blocks
         weights = Placement.pack(TensorSpec.from_json(spec) for spec in payload["weights"])
-        self._weights = _descriptors(weights, _address(blocks.weights))
+        self._weights = descriptors(weights, _address(blocks.weights))
         self._n_weights = len(weights.specs)
         self._kept: list[Any] = []  # what the descriptors point at
 
@@ -176,23 +119,25 @@ class _Native:
         reply = ctypes.create_string_buffer(pack_reply(Status.OK, 0, links.records))
         self._kept = [links, spans, scalars, reply]
         for index, block in enumerate(self._blocks.outputs):
-            steps = (_Step * links.count)(*(self._step(links, block, i, spans, scalars) for i in range(links.count)))
-            self._side.steps[index] = ctypes.cast(steps, ctypes.POINTER(_Step))
+            steps = (StepRecord * links.count)(
+                *(self._step(links, block, i, spans, scalars) for i in range(links.count))
+            )
+            self._side.steps[index] = ctypes.cast(steps, ctypes.POINTER(StepRecord))
             self._kept.append(steps)
         self._side.n_steps = links.count
         self._side.reply, self._side.reply_bytes = ctypes.cast(reply, ctypes.c_char_p), len(reply) - 1
         self._laid_out = True
 
-    def _step(self, links: _Links, block: mmap.mmap, step: int, spans: Any, scalars: Any) -> _Step:
-        inputs = _descriptors(links.inputs, 0, links.addresses(step))
-        outputs = _descriptors(links.outputs, _address(block) + step * links.outputs.total_bytes)
+    def _step(self, links: _Links, block: mmap.mmap, step: int, spans: Any, scalars: Any) -> StepRecord:
+        inputs = descriptors(links.inputs, 0, links.addresses(step))
+        outputs = descriptors(links.outputs, _address(block) + step * links.outputs.total_bytes)
         counts = (self._threads, len(links.inputs.specs), self._n_weights, len(links.outputs.specs))
         n_scalars = len(scalars) if links.has_scalars else 0
-        call = _Call(1, *counts, n_scalars, inputs, self._weights, outputs, scalars)
+        call = CallRecord(1, *counts, n_scalars, inputs, self._weights, outputs, scalars)
         moves = links.rolls(step)
-        rolls = (_Roll * max(len(moves), 1))(*(_Roll(*move) for move in moves))
+        rolls = (RollRecord * max(len(moves), 1))(*(RollRecord(*move) for move in moves))
         self._kept.append((inputs, outputs, rolls))
-        return _Step(call, rolls, spans, len(moves))
+        return StepRecord(call, rolls, spans, len(moves))
 
     def receive(self, channel: socket.socket) -> bytes:
         """The next packet that is no call; calls are served on the way. Empty once the referee has gone."""
@@ -367,17 +312,6 @@ def _tensors_at(torch: Any, placement: Placement, addresses: list[int]) -> list[
         flat = torch.frombuffer(memory, dtype=dtype)
         tensors.append(torch.as_strided(flat, spec.shape, spec.strides))
     return tensors
-
-
-def _descriptors(placement: Placement, base: int, addresses: list[int] | None = None) -> Any:
-    array = (_Tensor * max(len(placement.specs), 1))()
-    where = addresses or [base + offset for offset in placement.offsets]
-    for descriptor, spec, address in zip(array, placement.specs, where, strict=False):
-        descriptor.data = address
-        descriptor.shape[: len(spec.shape)] = spec.shape
-        descriptor.stride[: len(spec.shape)] = spec.strides
-        descriptor.numel, descriptor.ndim, descriptor.dtype = spec.numel, len(spec.shape), spec.dtype.code
-    return array
 
 
 def _address(block: mmap.mmap) -> int:
