@@ -1,4 +1,4 @@
-"""What native code reads: a candidate its call (include/assay/kernel.h), a worker's loop its side (native/serve.cpp)."""
+"""What native code reads: a candidate its call (assay/kernel.h), its worker's loop the rest (native/serve.cpp)."""
 
 from __future__ import annotations
 
