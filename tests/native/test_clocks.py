@@ -108,22 +108,27 @@ def test_threads_that_come_and_go_are_noticed():
         child.stdout.readline()
         assert reader.sample().threads == 2
     code = (
-        "import threading,time\nprint(flush=True)\ninput()\nthreading.Thread(target=time.sleep,args=(.01,)).start()\n"
+        "import threading, time\n"
+        "print(flush=True); input()\n"
+        "end = threading.Event(); thread = threading.Thread(target=end.wait); thread.start()\n"
+        "print(flush=True); input()\n"
+        "end.set(); thread.join()\n"
+        "print(flush=True); time.sleep(60)"
     )
-    code += "print(flush=True)\ntime.sleep(60)"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         child.stdout.readline()
         with clocks.ProcessReader(child.pid) as reader:
-            first = reader.sample()
-            child.stdin.write("\n")
-            child.stdin.flush()
-            child.stdout.readline()
-            counts = {reader.sample().threads for _ in range(20) if time.sleep(0.002) is None}
+            seen = [reader.sample()]
+            for _ in range(2):
+                child.stdin.write("\n")
+                child.stdin.flush()
+                child.stdout.readline()
+                seen.append(reader.sample())
             child.kill()
-            assert first.threads == 1
-            assert 1 in counts
+    assert [sample.threads for sample in seen[:2]] == [1, 2]
+    # join() returns just before the kernel has taken the thread off its list
+    assert seen[2].threads + seen[2].lost_threads == 2
 
 
 def test_a_process_that_has_gone_is_an_error_everywhere():
