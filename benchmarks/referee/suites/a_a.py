@@ -28,7 +28,7 @@ _SIZES = {
 }
 _EACH = 50
 _ROUNDS, _TURNS = 8, 10
-_BUDGET_S = 4.0
+_BUDGET_S = 3.0
 
 
 def small_task(name: str) -> Task:

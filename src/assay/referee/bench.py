@@ -29,7 +29,7 @@ Progress = Callable[[str, float], None]
 
 _MEMORY_SHARE = 0.5
 _FALLBACK_MEMORY = 8 << 30
-_HIDDEN_SHAPES = {Depth.FULL: 12, Depth.SCREEN: 2}
+_HIDDEN_SHAPES = {Depth.FULL: 14, Depth.SCREEN: 2}
 _POOL = {Depth.FULL: 24, Depth.SCREEN: 4}
 """Hidden shapes are chosen from a pool, anew for every judgement: a search in one bench must not come to know them."""
 _IMAGINED_SHAPES = 32

@@ -13,7 +13,8 @@ _EDGES = (1, 2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 9
           257, 509, 511, 512, 513, 1021, 1023, 1024, 1025, 2039, 2049, 4093, 4097)  # fmt: skip
 """One, primes, and one either side of the usual vector and tile widths."""
 
-_ODD_SIZES = 2
+_TILE = 32
+"""Two 16-lane vectors: what is left over fills less than one of them, or more."""
 _VOLUME = 2
 """How much larger than the timed one a hidden shape may be: the oracle's float64 copies have to fit as well."""
 
@@ -29,8 +30,8 @@ class Shape:
 def boundary_shapes(declared: Mapping[str, Any], count: int, secret: Secret) -> list[Shape]:
     """Up to `count` different choices of axes, none with more than twice the timed volume.
 
-    The least of every free axis at once; each free axis at the largest allowed size and just above its timed one, the
-    others small; each at an odd size with the others as timed (tails of long rows); then edges at random.
+    The least of every free axis at once; each free axis at the largest allowed size, just above its timed one, and with
+    a short and a long tail, the others as timed; then edges at random.
     """
     axes, limits = dict(declared.get("axes", {})), dict(declared.get("limits", {}))
     free = [name for name in limits if name in axes]
@@ -40,11 +41,7 @@ def boundary_shapes(declared: Mapping[str, Any], count: int, secret: Secret) -> 
     most = _VOLUME * math.prod(axes[name] for name in free)
     wanted = [Shape("least", {name: sizes[name][0] for name in free})]
     for name in free:
-        larger = [size for size in sizes[name] if size > axes[name]]
-        small = {other: _any(sizes[other][: max(len(sizes[other]) // 3, 1)], secret) for other in free}
-        for kind, size in zip(("above", "largest"), (larger[:1] + larger[-1:]), strict=False):
-            wanted.append(Shape(f"{name} {kind}", {**small, name: size}))
-        wanted += [Shape(f"{name} odd", {name: _any(sizes[name], secret)}) for _ in range(_ODD_SIZES)]
+        wanted += _of_one_axis(name, axes, sizes, most, secret)
     wanted += [Shape("any", {name: _any(sizes[name], secret) for name in free}) for _ in range(4 * count)]
     found: list[Shape] = []
     for shape in (Shape(each.kind, axes | each.axes) for each in wanted):
@@ -52,6 +49,23 @@ def boundary_shapes(declared: Mapping[str, Any], count: int, secret: Secret) -> 
         if new and math.prod(shape.axes[name] for name in free) <= most:
             found.append(shape)
     return found[:count]
+
+
+def _of_one_axis(
+    name: str, axes: Mapping[str, int], sizes: Mapping[str, list[int]], most: int, secret: Secret
+) -> list[Shape]:
+    """Above and largest with the others as timed where that is not too much, and with a tail of either half."""
+    found = []
+    larger = [size for size in sizes[name] if size > axes[name]]
+    for kind, size in zip(("above", "largest"), (larger[:1] + larger[-1:]), strict=False):
+        others = {other: axes[other] for other in sizes}
+        if math.prod(others.values()) // axes[name] * size > most:
+            others = {other: _any(sizes[other][: max(len(sizes[other]) // 3, 1)], secret) for other in sizes}
+        found.append(Shape(f"{name} {kind}", {**others, name: size}))
+    for kind, low, high in (("short tail", 1, _TILE // 2), ("long tail", _TILE // 2 + 1, _TILE)):
+        if fitting := [size for size in sizes[name] if low <= size % _TILE < high]:
+            found.append(Shape(f"{name} {kind}", {name: _any(fitting, secret)}))
+    return found
 
 
 def choose(kinds: Sequence[str], count: int, secret: Secret) -> list[int]:
