@@ -34,7 +34,8 @@ class Zygotes:
         return self._compiling
 
     def _start(self, preload: tuple[str, ...]) -> Zygote:
-        return Zygote(preload, threads=self._threads, libraries=[str(built())])
+        prepare = ["assay.referee.processes.loading:initialise_math"]
+        return Zygote(preload, threads=self._threads, libraries=[str(built())], prepare=prepare)
 
     def close(self) -> None:
         """End both."""

@@ -164,11 +164,12 @@ class Zygote:
         visible: folders that children may read, besides the system's and the interpreter's.
         libraries: shared objects whose symbols every child finds loaded.
         import_path: folders that modules may also be imported from; its interpreter knows Assay's own otherwise.
+        prepare: functions ("module:function", preloaded) that it calls before it forks; they must start no thread.
     """
 
     def __init__(
         self, preload: Iterable[str], *, threads: int = 1, visible: Iterable[str] = (), libraries: Iterable[str] = (),
-        import_path: Iterable[str] = (),
+        import_path: Iterable[str] = (), prepare: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self._next_uid = FIRST_UID
         self._had_subreaper = _subreaper()
@@ -179,6 +180,7 @@ class Zygote:
             "visible": [*_interpreter_folders(), *visible],
             "libraries": list(libraries),
             "import_path": list(import_path),
+            "prepare": list(prepare),
             "yielding": not _may_be_real_time(),
         }
         self._process = subprocess.Popen(

@@ -61,6 +61,9 @@ def main() -> None:
             importlib.import_module(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    for place in config["prepare"]:
+        module, function = place.split(":")
+        getattr(sys.modules[module], function)()
     gc.collect()
     gc.freeze()
     control.send(json.dumps({"ready": True, "layers": layers}).encode())
