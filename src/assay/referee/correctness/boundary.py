@@ -63,7 +63,8 @@ def _of_one_axis(
             others = {other: _any(sizes[other][: max(len(sizes[other]) // 3, 1)], secret) for other in sizes}
         found.append(Shape(f"{name} {kind}", {**others, name: size}))
     for kind, low, high in (("short tail", 1, _TILE // 2), ("long tail", _TILE // 2 + 1, _TILE)):
-        if fitting := [size for size in sizes[name] if low <= size % _TILE < high]:
+        taken = [*larger[:1], *larger[-1:], axes[name]]
+        if fitting := [size for size in sizes[name] if low <= size % _TILE < high and size not in taken]:
             found.append(Shape(f"{name} {kind}", {name: _any(fitting, secret)}))
     return found
 
