@@ -192,9 +192,8 @@ def _run(program: Path, threads: int, plan: tuple[tuple[Level, int], ...], progr
             end.start()
             for line in process.stdout:
                 lines.append(line.strip())
-                if progress is not None and not line.startswith(
-                    "unbounded"
-                ):  # how many of those depends on the processor
+                # How many types are unbounded depends on the processor.
+                if progress is not None and not line.startswith("unbounded"):
                     measured += 1
                     progress(" ".join(line.split()[:4]), measured, total)
             end.cancel()

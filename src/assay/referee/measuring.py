@@ -212,15 +212,8 @@ class Measurement:
         declared = bool(self._bench.declaration.declared.get("deterministic", True))
         weight = Weight.FATAL if declared else Weight.NOTE
         message = "the same input twice gave different bits"
-        self.evidence.findings.append(
-            Finding(
-                "nondeterministic",
-                weight,
-                message,
-                Fault.CANDIDATE,
-                self._replay(draw),
-            )
-        )
+        finding = Finding("nondeterministic", weight, message, Fault.CANDIDATE, self._replay(draw))
+        self.evidence.findings.append(finding)
         return not declared
 
     def _shape_turn(self, layout: Layout, candidate: Party) -> bool:
