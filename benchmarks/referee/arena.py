@@ -21,7 +21,7 @@ from assay.referee.judge import silent
 from assay.referee.measuring import Measurement
 from assay.referee.protocol.party import Program
 from assay.referee.protocol.secret import Secret
-from assay.referee.protocol.shell_cost import NULL_KERNEL, null_calls
+from assay.referee.protocol.shell_cost import NULL_KERNEL
 from assay.referee.timing.decision import Claim, decide
 from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import PREEMPTED_FLOOR_NS, PREEMPTED_SHARE, Triples
@@ -78,32 +78,35 @@ class Arena:
         return self.bench.candidate_program(NULL_KERNEL, self._null)
 
     def duel(self, baseline: Program, candidate: Program, rounds: int, turns: int) -> Duel:
-        """Measure and decide as the judge does: overhead first, new secrets, every output of the candidate verified."""
+        """Measure and decide as the judge does: new secrets, every output of the candidate verified.
+
+        Both sides of a duel are native, so that one null kernel serves both.
+        """
         start = time.monotonic()
         self.bench.secret.renew()
-        overhead = self.overhead()
-        evidence = Measurement(self.bench, baseline, candidate, _CALL_SECONDS).run(rounds, turns, _WARM_UP, silent)
-        if evidence.failed or not evidence.samples:
+        self.bench.windowed = self.bench.timed
+        measurement = Measurement(self.bench, baseline, candidate, (self.null(),), _CALL_SECONDS)
+        evidence = measurement.run(rounds, turns, _WARM_UP, silent)
+        overhead = evidence.overhead
+        if evidence.failed or overhead is None:
             words = "; ".join(finding.message for finding in evidence.findings) or "no samples"
-            return Duel(None, None, overhead, time.monotonic() - start, words)
+            return Duel(None, None, Overhead.none(), time.monotonic() - start, words)
         triples = Triples.from_samples(evidence.samples)
         return Duel(decide(triples, overhead), triples, overhead, time.monotonic() - start)
 
-    def overhead(self) -> Overhead:
-        """What the shell costs a native side; both sides of a duel are native, so that none pays extra."""
-        self.bench.windowed = self.bench.timed
-        return null_calls(self.bench, self.null())[0]
-
     def call_times(self, programs: dict[str, Program], calls: int, warm_up: int = 3) -> dict[str, list[int]]:
-        """Interleaved wall times in ns of the programs' own calls, those that were preempted left out."""
+        """Wall times in ns of the programs' own calls, as in a timed turn; those that were preempted left out."""
         parties = {name: self.bench.party(program) for name, program in programs.items()}
         times: dict[str, list[int]] = {name: [] for name in programs}
         try:
             for party in parties.values():
                 party.lay_out(self.bench.timed)
             for index in range(warm_up + calls):
-                self.bench.land(Landing.of(self.bench.draw(self.bench.timed, OWN)))
-                for name, party in parties.items():
+                landing = Landing.of(self.bench.draw(self.bench.timed, OWN))
+                names = list(programs)
+                for name in (names[place] for place in self.bench.secret.shuffled(len(names))):
+                    party = parties[name]
+                    self.bench.land(landing)
                     call = party.run(0, _CALL_SECONDS)
                     party.collect(call)
                     if party.problem is not None:

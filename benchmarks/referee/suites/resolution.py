@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay.core.config import Depth
 from assay.core.sources import Candidate, Task
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.party import Program
+from assay.referee.protocol.shell_cost import CALLS
 from assay.referee.schedule import Schedule
 from assay.referee.timing.pairing import Refusal
 from assay.referee.timing.planning import detectable_speedup
@@ -68,7 +70,7 @@ def _detectable(arena: Arena, program: Program, budget_s: int) -> dict[str, Any]
     if call_ns != call_ns:
         return {"refused": "every call was preempted"}
     hidden = Schedule(arena.bench, sealed_late=False).hidden_turns
-    chosen = measure_costs(arena.bench, program, call_ns, hidden).plan(budget_s)
+    chosen = measure_costs(arena.bench, program, call_ns, hidden, CALLS[Depth.FULL]).plan(budget_s)
     if isinstance(chosen, Refusal):
         return {"refused": chosen.message, "call_us": call_ns / 1e3}
     try:

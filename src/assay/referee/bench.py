@@ -108,7 +108,7 @@ class Bench:
             self.hidden = [layout for _, layout in self._pool]
             layouts = (self.timed, *self.hidden)
             self.oracle.allocate(layouts, self.declaration.weights)
-            room = self._room_for_chains()
+            room = chain.LONGEST if self.may_chain else 1
             self.shared = SharedInputs.allocate(
                 max(self.timed.inputs.total_bytes * room, *(layout.inputs.total_bytes for layout in layouts)),
                 Placement.pack(self.declaration.weights).total_bytes,
@@ -146,14 +146,16 @@ class Bench:
                 next_step="use smaller axes or the scaled profile",
             )
 
-    def _room_for_chains(self) -> int:
+    @property
+    def may_chain(self) -> bool:
+        """Whether a timed window may hold several calls."""
         small = self.timed.inputs.total_bytes <= chain.MOST_BYTES and not self.timed.draws_random
-        return chain.LONGEST if small and self.timed.rolled else 1
+        return small and bool(self.timed.rolled)
 
     def set_chain(self, net_ns: float) -> None:
         """Choose how many calls one timed window holds, from the time of one of them."""
         timed = self.timed
-        length = chain.length(net_ns, timed.inputs.total_bytes, timed.rolled) if self._room_for_chains() > 1 else 1
+        length = chain.length(net_ns, timed.inputs.total_bytes, timed.rolled) if self.may_chain else 1
         self.windowed = replace(timed, chain=length)
 
     def draw_window(self, *, weights: str = "keep") -> Landing:

@@ -27,7 +27,7 @@ from assay.referee.judging import Judging, Prepared
 from assay.referee.measuring import Measurement
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.secret import Secret
-from assay.referee.protocol.shell_cost import NULL_KERNEL, measure_overhead
+from assay.referee.protocol.shell_cost import CALLS, NULL_KERNEL, null_programs
 from assay.referee.protocol.warm_up import with_compile_cache
 from assay.referee.tiers import Isolation
 from assay.referee.timing.pairing import Overhead, Refusal
@@ -49,8 +49,8 @@ class SelfMeasurement:
     """What a machine can prove. `smallest_speedup` is 1.02 for 2 %, or says why there is none."""
 
     smallest_speedup: float | Refusal
-    overhead: Overhead
-    spawn_ms: float
+    overhead: Overhead | None
+    spawn_ms: float | None
     isolation: Isolation | None
 
 
@@ -104,15 +104,19 @@ class Referee:
         """The task's reference against itself: what this machine could prove now."""
         prepared = self._prepare(task, progress)
         bench, program = prepared.bench, prepared.baseline.program
-        overhead, spawn_ms = measure_overhead(bench, prepared.null, native=False)
-        measurement = Measurement(bench, program, program, self.config.call_timeout_s)
-        costs = measure_costs(bench, program, prepared.baseline_ns, measurement.schedule.hidden_turns)
-        found = costs.plan(self.config.budget_s)
+        nulls = null_programs(bench, prepared.null, native=False)
+        measurement = Measurement(bench, program, program, nulls, self.config.call_timeout_s)
+        hidden_turns, null_calls = measurement.schedule.hidden_turns, CALLS[self.config.depth]
+        found = measure_costs(bench, program, prepared.baseline_ns, hidden_turns, null_calls).plan(self.config.budget_s)
         if isinstance(found, Refusal):
-            return SelfMeasurement(found, overhead, spawn_ms, None)
+            return SelfMeasurement(found, None, None, None)
         evidence = measurement.run(found.rounds, found.turns, found.warm_up_turns, progress)
+        overhead = evidence.overhead
+        if overhead is None:
+            words = "; ".join(finding.message for finding in evidence.findings)
+            raise MachineError("the reference could not be timed against itself", value=words)
         smallest = detectable_speedup(Triples.from_samples(evidence.samples), overhead)
-        return SelfMeasurement(smallest, overhead, spawn_ms, Isolation.of(evidence.layers))
+        return SelfMeasurement(smallest, overhead, evidence.spawn_ms, Isolation.of(evidence.layers))
 
     def isolation(self) -> Isolation:
         """The layers that hold in a real confined child on this machine."""

@@ -1,4 +1,4 @@
-"""One judgement on a prepared task: overhead, plan, measurement, decision.
+"""One judgement on a prepared task: plan, measurement, decision.
 
 ACCEPT needs all of it: every output right, no doubt, and a speedup whose lower bound exceeds what the same code against
 itself could fake in this very run. A fatal finding rejects; so does a proof that the candidate is not faster. Anything
@@ -23,13 +23,14 @@ from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.measuring import Evidence, Measurement
 from assay.referee.physics import check_clocks, check_floor, roofline
 from assay.referee.pilot import measure_costs
-from assay.referee.protocol.shell_cost import measure_overhead
+from assay.referee.protocol.party import Program
+from assay.referee.protocol.shell_cost import CALLS, estimate_ns, null_programs
 from assay.referee.protocol.warm_up import with_compile_cache
 from assay.referee.tiers import Isolation
 from assay.referee.timing.decision import Outcome, decide
 from assay.referee.timing.pairing import Overhead, Refusal
 from assay.referee.timing.planning import Plan
-from assay.referee.timing.samples import Side, Triples
+from assay.referee.timing.samples import Triples
 
 _SCREEN_PLAN = Plan(rounds=2, turns=6, warm_up_turns=2, expected_s=1.0)
 _UNKNOWN_CALL_NS = 1e6
@@ -90,18 +91,18 @@ class Judging:
         return findings
 
     def run(self, progress: Progress) -> Judgement:
-        """Overhead, plan, measurement, decision."""
+        """Plan, measurement, decision."""
         bench = self._bench
         if bench.timed.draws_random and self._candidate.language is Language.CPP:
             message = "the task draws random numbers from torch's generator, which native code cannot reproduce"
             self._findings.append(Finding("needs-torch-generator", Weight.FATAL, message, Fault.CANDIDATE))
             return self._judgement(Verdict.REJECT, None, None)
-        native = self._candidate.language is Language.CPP
-        overhead, spawn_ms = self._overhead(native)
+        nulls = null_programs(bench, self._prepared.null, native=self._candidate.language is Language.CPP)
+        self._choose_window(nulls[0])
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
-        measurement = Measurement(bench, self._prepared.baseline.program, program)
-        chosen, call_ns = self._plan(measurement)
+        measurement = Measurement(bench, self._prepared.baseline.program, program, nulls)
+        chosen, call_ns = self._plan(measurement, len(nulls))
         measurement.call_timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
         self._findings += evidence.findings
@@ -111,31 +112,31 @@ class Judging:
                 f"on {bench.undecided_calls} of {evidence.verified_calls} inputs the reference itself is too inexact"
             )
             self._findings.append(Finding("undecided-calls", Weight.DOUBT, message, Fault.TASK))
-        if evidence.failed or all(sample.warm_up for sample in evidence.samples):
+        if evidence.failed or evidence.overhead is None:
             verdict = Verdict.REJECT if evidence.failed else Verdict.INCONCLUSIVE
             return self._judgement(verdict, correctness, None, evidence)
-        timing = self._timing(evidence, overhead, chosen, spawn_ms)
+        timing = self._timing(evidence, evidence.overhead, chosen)
         return self._judgement(self._verdict(timing), correctness, timing, evidence)
 
-    def _overhead(self, native: bool) -> tuple[Overhead, float]:
-        """The shell's cost for one timed window, after deciding how many calls a window holds."""
-        bench, prepared = self._bench, self._prepared
+    def _choose_window(self, baseline_null: Program) -> None:
+        """Decide how many calls one timed window holds."""
+        bench = self._bench
         bench.windowed = bench.timed
-        overhead, spawn_ms = measure_overhead(bench, prepared.null, native=native)
-        bench.set_chain(prepared.baseline_ns - overhead.of(Side.BASELINE))
+        if not bench.may_chain:
+            return
+        bench.set_chain(self._prepared.baseline_ns - estimate_ns(bench, baseline_null))
         if bench.windowed.chain > 1:
             message = (
                 f"one timed window is a chain of {bench.windowed.chain} calls, each input decided by the last output"
             )
             self._findings.append(Finding("chained-calls", Weight.NOTE, message))
-            overhead, _ = measure_overhead(bench, prepared.null, native=native)
-        return overhead, spawn_ms
 
-    def _plan(self, measurement: Measurement) -> tuple[Plan, float]:
+    def _plan(self, measurement: Measurement, null_kernels: int) -> tuple[Plan, float]:
         """Rounds and turns, and what a timed window takes the baseline at this moment."""
         prepared = self._prepared
+        null_calls = null_kernels * CALLS[self._config.depth]
         costs = measure_costs(
-            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.schedule.hidden_turns
+            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.schedule.hidden_turns, null_calls
         )
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN, costs.call_ns
@@ -157,15 +158,15 @@ class Judging:
             oracle="float64" if not bench.timed.why_no_float64 else "the task's own type",
         )
 
-    def _timing(self, evidence: Evidence, overhead: Overhead, chosen: Plan, spawn_ms: float) -> Timing:
+    def _timing(self, evidence: Evidence, overhead: Overhead, chosen: Plan) -> Timing:
         triples = Triples.from_samples(evidence.samples)
         timed, layout, peaks = triples.timed(), self._bench.windowed, self._prepared.peaks
         floor, too_fast = check_floor(timed, layout, peaks)
         found = (too_fast, check_clocks(timed, self._bench.resources.threads))
         self._findings += [finding for finding in found if finding is not None]
         return Timing(
-            tuple(evidence.samples), overhead, decide(triples, overhead), chosen.rounds, chosen.turns, spawn_ms, floor,
-            roofline(timed, overhead, layout, peaks),
+            tuple(evidence.samples), overhead, decide(triples, overhead), chosen.rounds, chosen.turns,
+            evidence.spawn_ms, floor, roofline(timed, overhead, layout, peaks),
         )  # fmt: skip
 
     def _verdict(self, timing: Timing) -> Verdict:

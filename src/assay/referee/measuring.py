@@ -1,8 +1,9 @@
 """The measuring loop: rounds of fresh processes, interleaved turns, and every output of the candidate verified.
 
-A turn on the task's own distribution times both baselines and the candidate on one fresh input, in secret order. Among
-those turns, at secret places, the candidate alone gets inputs of other families, the same input twice, and other
-shapes: it is called alike, and cannot tell which of its calls count for time.
+A turn on the task's own distribution times both baselines and the candidate on one fresh input, in secret order, and
+between them kernels that do nothing, which tell what the shell costs. Among those turns, at secret places, the
+candidate alone gets inputs of other families, the same input twice, and other shapes: it is called alike, and cannot
+tell which of its calls count for time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.oracle_client import Array, Draw
 from assay.referee.protocol.party import Party, Program
 from assay.referee.protocol.settling import settle
+from assay.referee.protocol.shell_cost import NullCalls
 from assay.referee.schedule import Kind, Schedule, Turn
+from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import Sample, Side
 
 _WEIGHTS_CHANGE = 0.25
@@ -41,7 +44,9 @@ class Evidence:
     shapes_tried: list[dict[str, int]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     layers: tuple[str, ...] = ()
-    spawn_ms: list[float] = field(default_factory=list)
+    overhead: Overhead | None = None
+    """The shell's cost per timed window; None where too few windows were timed."""
+    spawn_ms: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -52,21 +57,33 @@ class Evidence:
 class Measurement:
     """Rounds of one candidate against one baseline. `run` may be called once."""
 
-    def __init__(self, bench: Bench, baseline: Program, candidate: Program, call_timeout_s: float = 10.0) -> None:
-        self._bench, self._baseline, self._candidate = bench, baseline, candidate
+    def __init__(
+        self,
+        bench: Bench,
+        baseline: Program,
+        candidate: Program,
+        nulls: Sequence[Program],
+        call_timeout_s: float = 10.0,
+    ) -> None:
+        """`nulls` is from `null_programs`."""
+        self._bench, self._baseline, self._candidate, self._nulls = bench, baseline, candidate, nulls
         self.call_timeout_s = call_timeout_s
         self.evidence = Evidence()
         self.schedule = Schedule(bench, sealed_late=candidate.sealed_late)
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
-        for number, schedule in enumerate(self.schedule.rounds(rounds, turns, warm_up)):
-            self._round(number, schedule, lambda share, n=number: progress("measuring", (n + share) / rounds))
-            if self.evidence.failed:
-                break
+        with NullCalls(self._bench, self._nulls, rounds * turns) as nulls:
+            for number, schedule in enumerate(self.schedule.rounds(rounds, turns, warm_up)):
+                self._round(
+                    number, schedule, nulls, lambda share, n=number: progress("measuring", (n + share) / rounds)
+                )
+                if self.evidence.failed:
+                    break
+            self.evidence.overhead, self.evidence.spawn_ms = nulls.overhead(), nulls.spawn_ms
         return self.evidence
 
-    def _round(self, number: int, schedule: Sequence[Turn], progress: object) -> None:
+    def _round(self, number: int, schedule: Sequence[Turn], nulls: NullCalls, progress: object) -> None:
         bench = self._bench
         bench.fresh_weights()
         parties: dict[Side, Party] = {}
@@ -84,7 +101,11 @@ class Measurement:
             if not all(self._settled(side, party) for side, party in parties.items()):
                 return
             for index, turn in enumerate(schedule):
-                if not self._turn(number, index, turn, parties):
+                if turn.kind is Kind.TIMED:
+                    fit = self._timed_turn(number, index, turn, parties, nulls)
+                else:
+                    fit = self._hidden_turn(turn, parties)
+                if not fit:
                     return
                 if callable(progress):
                     progress((index + 1) / len(schedule))
@@ -92,9 +113,7 @@ class Measurement:
             for party in parties.values():
                 party.close()
 
-    def _turn(self, number: int, index: int, turn: Turn, parties: dict[Side, Party]) -> bool:
-        if turn.kind is Kind.TIMED:
-            return self._timed_turn(number, index, turn, parties)
+    def _hidden_turn(self, turn: Turn, parties: dict[Side, Party]) -> bool:
         candidate = parties[Side.CANDIDATE]
         if turn.kind is Kind.SEAL:
             candidate.seal()
@@ -157,14 +176,16 @@ class Measurement:
                 right = [output.copy() for output in outputs]
         return True
 
-    def _timed_turn(self, number: int, index: int, turn: Turn, parties: dict[Side, Party]) -> bool:
+    def _timed_turn(self, number: int, index: int, turn: Turn, parties: dict[Side, Party], nulls: NullCalls) -> bool:
         bench = self._bench
         landing = bench.draw_window(weights=self._weights())
-        order = self._shuffled_sides()
         calls: dict[Side, Call] = {}
-        for side in order:
+        for place in bench.secret.shuffled(len(Side) + nulls.each_turn):
             bench.land(landing)
-            calls[side] = parties[side].run(landing.run_seed, self.call_timeout_s)
+            if place < len(Side):
+                calls[Side(place)] = parties[Side(place)].run(landing.run_seed, self.call_timeout_s)
+            else:
+                nulls.call(place - len(Side), landing.run_seed, counts=not turn.warm_up)
         for side in self._shuffled_sides():  # only now: comparing between the calls would cool whoever comes next
             outputs = parties[side].collect(calls[side])
             if not self._usable(side, parties[side]):
@@ -172,7 +193,7 @@ class Measurement:
             if side is Side.CANDIDATE and outputs is not None and not self._verify_window(outputs, landing):
                 return False
         # A turn counts whole or not at all.
-        self.evidence.samples += [_sample(number, index, side, calls[side], turn.warm_up) for side in order]
+        self.evidence.samples += [_sample(number, index, side, call, turn.warm_up) for side, call in calls.items()]
         return True
 
     def _verify_window(self, outputs: Sequence[Array], landing: Landing) -> bool:

@@ -31,24 +31,24 @@ _CANDIDATE_NS = 0.1e9
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Nanoseconds: a timed window of the baseline, a turn besides its three windows, a fresh process until it has
-    settled (the mean of two baselines and a candidate), and all hidden turns of a measurement."""
+    settled (the mean of two baselines and a candidate), and a measurement's hidden turns and null calls."""
 
     call_ns: float
     turn_ns: float
     process_ns: float
-    hidden_ns: float
+    untimed_ns: float
 
     def plan(self, budget_s: float) -> Plan | Refusal:
         """The rounds and turns that the budget pays for, or somewhat more where it pays for too few."""
         for stretch in _STRETCHES:
-            timing_s = max(stretch * budget_s - self.hidden_ns / 1e9, _SHORTEST_BUDGET_SHARE * stretch * budget_s)
+            timing_s = max(stretch * budget_s - self.untimed_ns / 1e9, _SHORTEST_BUDGET_SHARE * stretch * budget_s)
             found = plan(self.call_ns, self.turn_ns, self.process_ns, timing_s)
             if isinstance(found, Plan):
                 break
         return found
 
 
-def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_turns: int) -> Costs:
+def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_turns: int, null_calls: int) -> Costs:
     """One process of the baseline and one turn, carried out. `known_call_ns` serves where the baseline fails here."""
     bench.prepare_for(baseline)
     bench.fresh_weights()
@@ -64,23 +64,26 @@ def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_
             times = [call.wall_ns for call, _ in settle(party, landing.run_seed, _FIRST_CALL_SECONDS)]
         process_ns = (time.monotonic() - start) * 1e9
         call_ns = float(min(times[-_CALLS_THAT_COUNT:]))
-        turn_ns = _turn(bench, party)
+        turn_ns, landing_ns = _turn(bench, party)
     finally:
         party.close()
     process_ns = (2 * process_ns + min(process_ns, _CANDIDATE_NS)) / 3
-    return Costs(call_ns, turn_ns, process_ns, hidden_turns * (turn_ns / bench.windowed.chain + call_ns))
+    hidden_ns = hidden_turns * (turn_ns / bench.windowed.chain + call_ns)
+    return Costs(call_ns, turn_ns, process_ns, hidden_ns + null_calls * landing_ns)
 
 
-def _turn(bench: Bench, party: Party) -> float:
-    """A turn's cost beside the three windows themselves: drawing, landing, reading and comparing."""
+def _turn(bench: Bench, party: Party) -> tuple[float, float]:
+    """A turn's cost beside the three windows themselves (drawing, landing, reading, comparing), and that of landing."""
     start = time.monotonic_ns()
     landing = bench.draw_window()
     drawn = time.monotonic_ns()
     bench.land(landing)
+    landing_ns = time.monotonic_ns() - drawn
     call_ns = party.call(landing.run_seed, _FIRST_CALL_SECONDS)[0].wall_ns if party.problem is None else 0
     called = time.monotonic_ns()
     outputs = [np.zeros(spec.shape, NUMPY_TYPES[spec.dtype]) for spec in bench.timed.outputs]
     checking = time.monotonic_ns()
     bench.budget.check(outputs, landing.draw or bench.oracle.evaluate(bench.timed, landing.inputs[0]))
     check_ns = time.monotonic_ns() - checking
-    return (drawn - start) + 3 * max(called - drawn - call_ns, 0) + check_ns * len(landing.inputs)
+    turn_ns = (drawn - start) + 3 * max(called - drawn - call_ns, 0) + check_ns * len(landing.inputs)
+    return turn_ns, landing_ns
