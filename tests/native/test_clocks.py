@@ -138,8 +138,6 @@ def test_a_process_that_has_gone_is_an_error_everywhere():
     for read in (reader.sample, lambda: clocks.process_cpu_ns(child.pid), lambda: clocks.run_delay_ns(child.pid)):
         with pytest.raises(ProcessLookupError):
             read()
-    with pytest.raises(ProcessLookupError):
-        clocks.switches(child.pid)
     reader.close()
     reader.close()
 
@@ -153,7 +151,5 @@ def test_readers_leave_no_open_files():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_switches_and_steal_are_there():
-    assert clocks.switches(os.getpid()).voluntary >= 0
-    assert clocks.steal_ns() is None or clocks.steal_ns() >= 0
+def test_the_referees_clock_goes_forward():
     assert clocks.monotonic_raw_ns() < clocks.monotonic_raw_ns()

@@ -6,23 +6,6 @@ import pytest
 
 from assay.machine import clocks
 
-STATUS = "Name:\tpython\nThreads:\t3\nvoluntary_ctxt_switches:\t28\nnonvoluntary_ctxt_switches:\t243\n"
-
-
-def test_steal_is_the_eighth_number_in_ticks():
-    assert clocks.parse_steal_ns("cpu  11230 0 4407 244326 783 0 235 865 0 0\n", 100) == 8_650_000_000
-
-
-def test_a_kernel_without_steal_is_none_and_not_zero():
-    assert clocks.parse_steal_ns("cpu  11230 0 4407 244326 783 0 235\n", 100) is None
-    assert clocks.parse_steal_ns("", 100) is None
-
-
-def test_switches_are_told_apart():
-    assert clocks.parse_switches(STATUS) == clocks.Switches(28, 243)
-    with pytest.raises(KeyError):
-        clocks.parse_switches("Name:\tpython\n")
-
 
 def test_schedstat_has_three_numbers():
     assert clocks.parse_schedstat(b"22621482 7310395 28\n") == (22621482, 7310395, 28)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
 import sysconfig
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from assay.core.identity import identity
 from assay.core.sources import Candidate
 from assay.errors import CandidateError, MachineError
 from assay.machine.cache_dirs import atomic_write, ensure_folder, find_dirs
+from assay.machine.gxx import find_gxx
 from assay.sandbox.memfd import sealed_memfd
 from assay.sandbox.spawn import Zygote, printable
 
@@ -116,9 +116,7 @@ class CppBuilder:
 
 def find_compiler() -> tuple[str, str]:
     """g++'s path and version line; raises MachineError where there is none."""
-    path = shutil.which("g++")
-    if path is None:
-        raise MachineError("there is no C++ compiler", value="g++", next_step="apt-get install g++")
+    path = find_gxx("build candidates")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return os.path.realpath(path), version
 

@@ -7,9 +7,7 @@ Resolution and median cost on a 2-core cloud Xeon, Linux 6.18 with HZ=250, Pytho
   thread that is running it misses what that has used since the last tick (up to 4 ms). Not covered: child processes.
 - `run_delay_ns`: 20 us. Counted when a wait ends, so exact while stopped. Not covered: threads that have exited.
 - `ProcessReader.sample`: both of these from files opened once, 8 us for 3 threads.
-- `switches`: 80 us for 3 threads. Not covered: threads that have exited.
 - `minor_faults`: 12 us, every thread, exited ones too.
-- `steal_ns`: 10 ms (USER_HZ), 12 us, the whole machine. A hypervisor that hides steal shows 0.
 
 So stop a process and confirm the stop before reading it. CPU time counts what the guest was charged: steal within a
 slice may be in it.
@@ -20,7 +18,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from assay.errors import MachineError
@@ -31,22 +28,11 @@ _CPUCLOCK_SCHED = 2
 _SCHEDSTAT_BYTES = 96
 """Three decimal 64-bit numbers, two blanks and a line feed take at most 63."""
 
-_STEAL_FIELD = 8
-"""proc_stat(5): "cpu" user nice system idle iowait irq softirq steal."""
-
 _MINOR_FAULTS_FIELD = 7
 """Counted after the command: state, ppid, pgrp, session, tty_nr, tpgid, flags, minflt."""
 
 _DIRECTORY_LINKS = 2
 """/proc/PID/task has this many links besides one for each thread (fs/proc/base.c, proc_task_getattr)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """Context switches of a process's live threads."""
-
-    voluntary: int
-    involuntary: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +89,6 @@ def run_delay_ns(pid: int) -> int:
         return reader.sample().run_delay_ns
 
 
-def switches(pid: int) -> Switches:
-    """Context switches of the live threads of a process; raises ProcessLookupError when it has gone."""
-    voluntary = involuntary = 0
-    for tid in _thread_ids(pid):
-        try:
-            one = parse_switches(Path(f"/proc/{pid}/task/{tid}/status").read_text())
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # the thread exited between listing and reading; documented as not covered
-        voluntary += one.voluntary
-        involuntary += one.involuntary
-    return Switches(voluntary, involuntary)
-
-
-def steal_ns() -> int | None:
-    """Time that the hypervisor withheld from all cores together since boot; None where /proc/stat lacks the field."""
-    with open("/proc/stat", encoding="ascii") as file:
-        return parse_steal_ns(file.readline(), os.sysconf("SC_CLK_TCK"))
-
-
-def parse_steal_ns(first_line: str, ticks_per_second: int) -> int | None:
-    """The steal field of /proc/stat's first line in ns; None for kernels before 2.6.11, which lack it."""
-    fields = first_line.split()
-    if not fields or fields[0] != "cpu" or len(fields) <= _STEAL_FIELD:
-        return None
-    return int(fields[_STEAL_FIELD]) * 1_000_000_000 // ticks_per_second
-
-
 def minor_faults(pid: int) -> int:
     """Pages that all threads of a process, exited ones too, were given on first touch; 12 us.
 
@@ -142,12 +101,6 @@ def minor_faults(pid: int) -> int:
 def parse_minor_faults(stat: bytes) -> int:
     """The minflt field of a /proc/PID/stat text (proc_pid_stat(5)), whose command may hold blanks and brackets."""
     return int(stat.rpartition(b")")[2].split()[_MINOR_FAULTS_FIELD])
-
-
-def parse_switches(status: str) -> Switches:
-    """The two counters of a /proc/PID/task/TID/status text; raises KeyError when one is missing."""
-    counts = dict(line.split(":\t", 1) for line in status.splitlines() if "_ctxt_switches" in line)
-    return Switches(int(counts["voluntary_ctxt_switches"]), int(counts["nonvoluntary_ctxt_switches"]))
 
 
 def parse_schedstat(content: bytes) -> tuple[int, int, int]:

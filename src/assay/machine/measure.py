@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from assay.core.dtypes import DType
 from assay.errors import InternalError, MachineError
 from assay.machine.cache_dirs import CacheDirs, atomic_write
 from assay.machine.facts import MachineFacts
+from assay.machine.gxx import compile_trusted
 from assay.machine.peaks import Access, Bandwidth, Compute, Level, Peaks
 
 SOURCE = Path(__file__).with_name("peaks.cpp")
@@ -78,7 +78,7 @@ def measure_peaks(facts: MachineFacts, progress: Progress | None = None) -> Peak
     plan = plan_levels(facts)
     with tempfile.TemporaryDirectory(prefix="assay-peaks-") as folder:
         program = Path(folder) / "peaks"
-        _compile(program)
+        compile_trusted([SOURCE], FLAGS, program, "measure this machine's peaks")
         lines = _run(program, facts.cores, plan, progress)
     return parse_results(lines, facts, plan)
 
@@ -155,27 +155,6 @@ def _check_alone(moved: list[Bandwidth], done: list[Compute], plan: tuple[tuple[
     )
 
 
-def _compile(program: Path) -> None:
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise MachineError(
-            "There is no C++ compiler to measure this machine's peaks with.",
-            value="g++ is not on PATH",
-            rule="peaks are measured by a small native program",
-            next_step="Install g++ 10 or later (Debian: apt-get install g++).",
-        )
-    _checked([compiler, *FLAGS, str(SOURCE), "-o", str(program)], "compile")
-
-
-def _checked(command: list[str], verb: str) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _failed(verb, str(error)) from error
-    if done.returncode != 0:
-        raise _failed(verb, done.stderr.strip()[:2000] or f"exit status {done.returncode}")
-
-
 def _run(program: Path, threads: int, plan: tuple[tuple[Level, int], ...], progress: Progress | None) -> list[str]:
     """Run the program, telling of each line as it comes."""
     command = [str(program), str(threads), *(f"{level.value}:{size}" for level, size in plan)]
@@ -199,16 +178,16 @@ def _run(program: Path, threads: int, plan: tuple[tuple[Level, int], ...], progr
             end.cancel()
         if process.returncode != 0:
             errors.seek(0)
-            raise _failed("run", errors.read().strip()[:2000] or f"exit status {process.returncode}")
+            raise _failed(errors.read().strip()[:2000] or f"exit status {process.returncode}")
     return lines
 
 
-def _failed(verb: str, why: str) -> MachineError:
+def _failed(why: str) -> MachineError:
     return MachineError(
-        f"The peak measurement did not {verb}.",
+        "The peak measurement did not run.",
         value=why,
         rule="peaks are measured by a small native program",
-        next_step="Check that g++ works, TMPDIR allows executables, and some 700 MB of memory are free.",
+        next_step="Check that TMPDIR allows executables, and some 700 MB of memory are free.",
     )
 
 

@@ -9,22 +9,18 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import platform
-import shutil
-import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from assay.errors import MachineError
 from assay.machine.cache_dirs import atomic_write, find_dirs
+from assay.machine.gxx import compile_trusted
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-shared",
          "-fPIC")  # fmt: skip
 """-fopenmp-simd reassociates the sums that ask for it; without traps and errno their comparisons become vectors too.
 -ffast-math would lose NaN and infinity."""
-
-_BUILD_SECONDS = 300.0
 
 
 class Window(ctypes.Structure):
@@ -103,27 +99,7 @@ def _processor() -> str:
 
 
 def _compiled() -> bytes:
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise MachineError(
-            "There is no C++ compiler to build Assay's native part with.",
-            value="g++ is not on PATH",
-            rule="the referee's clock and comparison are native code, built once on first use",
-            next_step="Install g++ 10 or later (Debian: apt-get install g++).",
-        )
     with tempfile.TemporaryDirectory(prefix="assay-native-") as folder:
         target = Path(folder) / "native.so"
-        command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(target)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
-            if done.returncode == 0:
-                return target.read_bytes()
-            why = done.stderr.strip()[:2000] or f"exit status {done.returncode}"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            why = str(error)
-    raise MachineError(
-        "Assay's native part did not build.",
-        value=why,
-        rule="the referee's clock and comparison are native code, built once on first use",
-        next_step="Check that g++ works and that TMPDIR has room.",
-    )
+        compile_trusted(SOURCES, FLAGS, target, "build the referee's clock and comparison")
+        return target.read_bytes()
