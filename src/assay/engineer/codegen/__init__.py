@@ -1,0 +1,1 @@
+"""C++ kernels from a graph: lowering to loops, fusing them, writing them down."""

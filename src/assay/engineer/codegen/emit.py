@@ -1,0 +1,192 @@
+"""A program's kernels as one C++ file.
+
+Each kernel is a parallel loop over what is not reduced, and inside it one pass over the reduced axes for each level of
+dependence: what needs a finished sum comes a pass later. The innermost loop is the axis along which memory is
+contiguous. Where that is not a reduced axis, a block of it is kept in small arrays ("lanes").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sympy
+
+from assay.engineer.codegen import index as ix
+from assay.engineer.codegen.fuse import Kernel, collapse
+from assay.engineer.codegen.index import Loop, Size, cpp
+from assay.engineer.codegen.nest import Nest
+from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
+from assay.engineer.codegen.scalars import Position, loads, walk
+from assay.engineer.codegen.text import TYPES
+
+PRELUDE = Path(__file__).with_name("prelude.h")
+"""Copied into every candidate, which is a self-contained folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What may be tuned without changing results beyond rounding.
+
+    `lanes`: elements of a block where the contiguous axis is not reduced. `block`: elements of a task of a plain map.
+    `keep`: store heavy values instead of computing them again. `apart`: fuse nothing. `wide`: 512-bit vectors.
+    """
+
+    lanes: int = 64
+    block: int = 8192
+    keep: bool = True
+    apart: bool = False
+    wide: bool = True
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """For the compiler. Without trapping, comparisons become vectors; contraction is GNU C++'s default."""
+        width = ("-mprefer-vector-width=512",) if self.wide else ()
+        return ("-ffp-contract=fast", "-fno-trapping-math", *width)
+
+
+@dataclass(slots=True)
+class _File:
+    lines: list[str] = field(default_factory=list)
+    links: set[str] = field(default_factory=set)
+
+
+def write(program: Program, kernels: list[Kernel | Product], schedule: Schedule) -> tuple[str, tuple[str, ...]]:
+    """The file's text, and flags that it needs for linking. Raises Unsupported for element types without arithmetic."""
+    for buffer in program.buffers.values():
+        if buffer.dtype not in TYPES:
+            raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
+    file = _File()
+    shared = _shared(program, kernels)
+    slots = {name: slot for slot, name in enumerate(sorted(shared))}
+    symbols = _symbols(program)
+    sizes = sorted({s for s in _all_symbols(program, kernels) if not isinstance(s, (Loop, ix.Lookup))}, key=str)
+    missing = [s for s in sizes if s not in symbols]
+    if missing:
+        raise Unsupported(f"the size {missing[0]} is not a size of an input")
+    body = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
+    body += _checks(program, symbols)
+    body += [_pointer(buffer, slots) for buffer in program.buffers.values() if _is_real(buffer, shared)]
+    body += ["const int threads = call->n_threads;"]
+    next_slot = len(slots)
+    for kernel in kernels:
+        if isinstance(kernel, Product):
+            body += _product(kernel)
+            file.links.add("-ltorch_cpu")
+        else:
+            nest = Nest(program, collapse(kernel), shared, schedule.lanes, schedule.block, next_slot, program.hints)
+            body += nest.lines()
+            next_slot = max(next_slot, nest.next_slot)
+    if next_slot > 64:
+        raise Unsupported("more than 64 temporaries")
+    declared = [_SGEMM] if file.links else []
+    text = "\n".join(
+        ['#include "prelude.h"', "", *declared, 'extern "C" int assay_kernel(const assay_call* call) {',
+         *("  " + line for line in body), "  return 0;", "}", ""]
+    )  # fmt: skip
+    return text, tuple(sorted(file.links))
+
+
+def _all_symbols(program: Program, kernels: list[Kernel | Product]) -> set[sympy.Symbol]:
+    found: set[sympy.Symbol] = set()
+    for buffer in program.buffers.values():
+        for size in (*buffer.shape, *buffer.stride):
+            found |= size.free_symbols
+    for kernel in kernels:
+        if isinstance(kernel, Product):
+            continue
+        for step in kernel.steps:
+            found |= step.target.free_symbols
+            for axis in step.axes:
+                found |= axis.size.free_symbols
+            for one in walk(step.body):
+                where = one.value if isinstance(one, Position) else getattr(one, "offset", None)
+                if where is not None:
+                    found |= where.free_symbols
+    return found
+
+
+def _symbols(program: Program) -> dict[sympy.Symbol, str]:
+    """For each of the task's sizes the place in the call where it stands."""
+    found: dict[sympy.Symbol, str] = {}
+    for buffer in program.buffers.values():
+        if buffer.place is Place.INPUT:
+            for dim, size in enumerate(buffer.shape):
+                if size.is_Symbol and size not in found:
+                    found[size] = f"call->inputs[{buffer.index}].shape[{dim}]"
+    return found
+
+
+def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
+    """Calls that this kernel was not written for are refused: other sizes than the graph's, other strides."""
+    lines = []
+    for buffer in program.buffers.values():
+        if buffer.place is not Place.INPUT:
+            continue
+        place = f"call->inputs[{buffer.index}]"
+        for dim, (size, stride) in enumerate(zip(buffer.shape, buffer.stride, strict=True)):
+            if symbols.get(size) != f"{place}.shape[{dim}]":
+                lines.append(f"if ({place}.shape[{dim}] != {cpp(size)}) return 1;")
+            if size != 1:
+                lines.append(f"if ({place}.shape[{dim}] > 1 && {place}.stride[{dim}] != {cpp(stride)}) return 1;")
+    return lines
+
+
+def _shared(program: Program, kernels: list[Kernel | Product]) -> set[str]:
+    """Temporaries that live between kernels."""
+    users: dict[str, set[int]] = {}
+    for number, kernel in enumerate(kernels):
+        if isinstance(kernel, Product):
+            names = {kernel.buffer, kernel.left, kernel.right}
+        else:
+            names = {step.buffer for step in kernel.steps} | {
+                x.buffer for step in kernel.steps for x in loads(step.body)
+            }
+        for name in names:
+            users.setdefault(name, set()).add(number)
+    return {name for name, where in users.items()
+            if len(where) > 1 and program.buffers[name].place is Place.TEMPORARY}  # fmt: skip
+
+
+def _is_real(buffer: Buffer, shared: set[str]) -> bool:
+    return buffer.place is not Place.TEMPORARY or buffer.name in shared
+
+
+def _pointer(buffer: Buffer, slots: dict[str, int]) -> str:
+    kind = TYPES[buffer.dtype]
+    if buffer.place is Place.NUMBER:
+        return f"const {kind} {buffer.name}[1] = {{static_cast<{kind}>(call->scalars[{buffer.index}])}};"
+    if buffer.place is Place.TEMPORARY:
+        size = cpp(sympy.expand(ix.product(buffer.shape)))
+        return f"{kind}* __restrict {buffer.name} = scratch<{kind}>({slots[buffer.name]}, {size});"
+    reader = {Place.INPUT: "in", Place.WEIGHT: "weight", Place.OUTPUT: "out"}[buffer.place]
+    const = "" if buffer.place is Place.OUTPUT else "const "
+    return f"{const}{kind}* __restrict {buffer.name} = assay_{reader}<{kind}>(call, {buffer.index});"
+
+
+_SGEMM = """extern "C" void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*,
+                       const float*, const int*, const float*, const int*, const float*, float*, const int*);
+
+// c = a b, all of them row by row, through the library that PyTorch itself uses (column by column: c' = b' a').
+static void product(const float* a, const float* b, float* c, int64_t m, int64_t n, int64_t k, bool a_turned,
+                    bool b_turned) {
+  if (m == 0 || n == 0) return;
+  int m_ = static_cast<int>(m), n_ = static_cast<int>(n), k_ = static_cast<int>(k);
+  int lda = a_turned ? m_ : k_, ldb = b_turned ? k_ : n_;
+  float one = 1.0f, zero = 0.0f;
+  sgemm_(b_turned ? "T" : "N", a_turned ? "T" : "N", &n_, &m_, &k_, &one, b, &ldb, a, &lda, &zero, c, &n_);
+}
+"""
+
+
+def _product(one: Product) -> list[str]:
+    def part(name: str, rows: Size, cols: Size) -> str:
+        return f"{name} + b * {cpp(sympy.expand(rows * cols))}"
+
+    turned = f"{str(one.left_turned).lower()}, {str(one.right_turned).lower()}"
+    sizes = f"{cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)}, {turned}"
+    if one.batch == 1:
+        return [f"product({one.left}, {one.right}, {one.buffer}, {sizes});"]
+    left = one.left if one.left_shared else part(one.left, one.m, one.k)
+    operands = ", ".join((left, part(one.right, one.k, one.n), part(one.buffer, one.m, one.n)))
+    return [f"for (int64_t b = 0; b < {cpp(one.batch)}; b++)", f"  product({operands}, {sizes});"]

@@ -1,0 +1,20 @@
+"""A candidate from a graph and a schedule."""
+
+from __future__ import annotations
+
+from assay.core.sources import Candidate, Language, SourceFile
+from assay.engineer.codegen.emit import PRELUDE, Schedule, write
+from assay.engineer.codegen.fuse import fuse
+from assay.engineer.codegen.lower import lower
+from assay.engineer.codegen.program import Unsupported
+from assay.engineer.graph import Graph
+
+__all__ = ["Schedule", "Unsupported", "generate"]
+
+
+def generate(graph: Graph, schedule: Schedule, name: str) -> Candidate:
+    """C++ for the graph. Raises Unsupported where an operator has no generator."""
+    program = lower(graph, keep=schedule.keep)
+    text, links = write(program, fuse(program, apart=schedule.apart), schedule)
+    files = (SourceFile("kernel.cpp", text), SourceFile("prelude.h", PRELUDE.read_text()))
+    return Candidate(name, Language.CPP, files, "assay_kernel", (*schedule.flags, *links), proposer="codegen")

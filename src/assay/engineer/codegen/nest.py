@@ -1,0 +1,469 @@
+"""One kernel's loops in C++."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import sympy
+
+from assay.engineer.codegen import text
+from assay.engineer.codegen.fuse import Kernel
+from assay.engineer.codegen.index import FloorDiv, Lookup, Loop, Size, cpp, replaced
+from assay.engineer.codegen.program import Definition, Kind, Place, Program
+from assay.engineer.codegen.scalars import (
+    Call,
+    Constant,
+    Load,
+    Position,
+    Scalar,
+    children,
+    loads,
+    loops_in,
+    positions,
+    walk,
+)
+from assay.engineer.codegen.text import TYPES
+
+_WORTH_THREADS = 16384
+"""Elements below which one thread does it alone: waking another takes some 10 us here."""
+_WORTH_A_TASK = 2048
+"""Elements; finding a task's place takes some ten divisions."""
+_PART = 512
+"""Elements of a partial sum."""
+_TILE = 32
+"""32 x 32 floats are 4 KB on either side, well within a first-level cache."""
+
+
+@dataclass(slots=True)
+class _Scope:
+    """Lines of one loop body, and the names of what has been computed there."""
+
+    lines: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+
+
+class Nest:
+    """Writes one kernel. `shared` are the temporaries that have memory between kernels.
+
+    Three forms: rows (the contiguous axis is reduced), lanes (it is not), and a plain map (nothing is reduced).
+    """
+
+    def __init__(
+        self, program: Program, kernel: Kernel, shared: set[str], lanes: int, block: int, next_slot: int,
+        hints: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        self._hints = hints
+        self._program, self._kernel, self._shared = program, kernel, shared
+        self._lanes, self._block, self.next_slot = lanes, block, next_slot
+        self._lane = self._contiguous_axis()
+        self._by_lanes = bool(kernel.reduced) and self._lane not in kernel.reduced
+        self._levels = self._levelled()
+        self._kept: dict[str, str] = {}
+        self._count = 0
+
+    def lines(self) -> list[str]:
+        """The kernel as statements."""
+        if self._lane is None:
+            return ["{", *("  " + line for line in self._rows([])), "}"]
+        outer = [axis for axis in self._kernel.outer if axis is not self._lane]
+        if not self._kernel.reduced or self._by_lanes:
+            return self._blocked(outer)
+        return self._rows(outer)
+
+    # Which loop is innermost
+
+    def _votes(self) -> Counter[Loop]:
+        """How many accesses of the innermost loops each axis makes contiguous."""
+        votes: Counter[Loop] = Counter()
+        for step in self._kernel.steps:
+            if set(self._kernel.reduced) - set(step.axes):
+                continue
+            stored = [step.target] if step.kind is not Kind.REDUCE else []
+            for where in (*stored, *positions(step.body)):
+                for axis in where.atoms(Loop) & set(self._kernel.axes):
+                    if where.coeff(axis) == 1:
+                        votes[axis] += 1
+        return votes
+
+    def _contiguous_axis(self) -> Loop | None:
+        if not self._kernel.axes:
+            return None
+        votes, last = self._votes(), self._kernel.axes[-1]
+        return max(self._kernel.axes, key=lambda axis: (votes[axis], axis is last))
+
+    def _other_contiguous_axis(self) -> Loop | None:
+        """In a plain map the axis along which other accesses are contiguous: a transposition goes tile by tile."""
+        if self._kernel.reduced:
+            return None
+        others = [axis for axis, count in self._votes().items() if axis is not self._lane and count > 0]
+        return others[0] if others else None
+
+    def _levelled(self) -> dict[int, int]:
+        """For each definition the pass in which it is computed; those over rows only come before that pass."""
+        levels: dict[int, int] = {}
+        for step in self._kernel.steps:
+            level = 0
+            for one in loads(step.body):
+                for producer in self._kernel.producers(one.buffer):
+                    if id(producer) in levels:
+                        later = producer.kind is Kind.REDUCE and bool(self._kernel.reduced)
+                        level = max(level, levels[id(producer)] + later)
+            levels[id(step)] = level
+        return levels
+
+    # The outer loops
+
+    def _rows(self, outer: list[Loop]) -> list[str]:
+        body = self._passes()
+        if not outer:
+            return ["{", *("  " + line for line in body), "}"]
+        inside = [cpp(axis.size) for axis in self._kernel.reduced]
+        return self._parallel(outer, " * ".join(["rows", *inside]), body)
+
+    def _blocked(self, outer: list[Loop]) -> list[str]:
+        """A block of the contiguous axis is a task; a tile where memory is contiguous along another axis too."""
+        lane, other = self._lane, self._other_contiguous_axis()
+        assert lane is not None
+        size = self._lanes if self._by_lanes else _TILE if other else self._block
+        body = [f"const int64_t first = block * {size}, count = std::min<int64_t>({size}, {cpp(lane.size)} - first);"]
+        work = " * ".join([cpp(axis.size) for axis in (*outer, lane, *self._kernel.reduced)])
+        blocks = f"({cpp(lane.size)} + {size - 1}) / {size}"
+        if other is None:
+            inner = [] if self._by_lanes else self._within_a_task(outer, lane)
+            loops = self._passes()
+            for axis in reversed(inner):
+                head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
+                loops = [head, *("  " + line for line in loops), "}"]
+            return self._parallel(outer[: len(outer) - len(inner)], work, [*body, *loops], blocks)
+        tiles = Loop("tile", FloorDiv(other.size + _TILE - 1, sympy.Integer(_TILE)))
+        start = f"{tiles.name} * {_TILE}"
+        body += [
+            f"for (int64_t {other.name} = {start}; {other.name} < std::min<int64_t>({start} + {_TILE}, "
+            f"{cpp(other.size)}); {other.name}++) {{",
+            *("  " + line for line in self._passes()), "}",
+        ]  # fmt: skip
+        return self._parallel([tiles if axis is other else axis for axis in outer], work, body, blocks)
+
+    def _within_a_task(self, outer: list[Loop], lane: Loop) -> list[Loop]:
+        """The last of the outer axes, where the contiguous one alone is too short to be worth a task."""
+        length, count = self._hint(lane.size), 0
+        while length < _WORTH_A_TASK and count < len(outer) - 1:
+            count += 1
+            length *= self._hint(outer[-count].size)
+        return outer[len(outer) - count :]
+
+    def _hint(self, size: Size) -> int:
+        """A size at the task's own axes; one million where that is not known."""
+        value = replaced(size, {s: sympy.Integer(self._hints.get(s.name, 10**6)) for s in size.free_symbols})
+        return int(value) if value.is_Integer else 10**6
+
+    def _parallel(self, outer: list[Loop], work: str, body: list[str], blocks: str = "") -> list[str]:
+        rows = " * ".join(cpp(axis.size) for axis in outer) or "1"
+        lines = ["{", f"  const int64_t rows = {rows};"]
+        if blocks:
+            lines.append(f"  const int64_t blocks = {blocks};")
+        lines += [
+            f"#pragma omp parallel for schedule(static) num_threads(threads) if ({work} > {_WORTH_THREADS})",
+            f"  for (int64_t task = 0; task < rows{' * blocks' if blocks else ''}; task++) {{",
+        ]
+        left = "task"
+        if blocks:
+            lines.append("    const int64_t block = task % blocks;")
+            left = "task / blocks" if outer else ""
+        for number, axis in enumerate(reversed(outer)):
+            whole = number == len(outer) - 1
+            value = f"({left})" if whole else f"({left}) % {cpp(axis.size)}"
+            lines.append(f"    const int64_t {axis.name} = {value};")
+            left = f"({left}) / {cpp(axis.size)}"
+        return [*lines, *("    " + line for line in body), "  }", "}"]
+
+    # The passes
+
+    def _passes(self) -> list[str]:
+        lines: list[str] = []
+        self._names: dict[int, str] = {}
+        for level in range(max(self._levels.values(), default=0) + 1):
+            steps = [step for step in self._kernel.steps if self._levels[id(step)] == level]
+            rows = [s for s in steps if not set(s.axes) & set(self._kernel.reduced)] if self._kernel.reduced else []
+            for step in rows:
+                lines += self._row_step(step)
+            inner = [step for step in steps if step not in rows]
+            if inner:
+                lines += self._pass(inner)
+        return lines
+
+    def _row_step(self, step: Definition) -> list[str]:
+        """A definition over rows only, between passes."""
+        scope = _Scope(names=dict(self._names))
+        if self._by_lanes:
+            array = self._array(step)
+            value = self._value(step.body, scope)
+            stores = self._stores(step, f"{array}[lane]")
+            body = [*scope.lines, f"{array}[lane] = {value};", *stores]
+            return [f"{TYPES[step.body.dtype]} {array}[{self._lanes}];", *self._lane_loop(body)]
+        value = self._value(step.body, scope)
+        name = self._array(step)
+        lines = [*scope.lines, f"const {TYPES[step.body.dtype]} {name} = {value};", *self._stores(step, name)]
+        self._names |= {k: v for k, v in scope.names.items() if k not in self._names}
+        return lines
+
+    def _pass(self, steps: list[Definition]) -> list[str]:
+        lines = [line for step in steps for line in self._before(step)]
+        if self._kernel.reduced:
+            lines += self._invariants(steps)
+        scope = _Scope(names=dict(self._names))
+        clauses, after = [], []
+        for step in steps:
+            value = self._value(step.body, scope)
+            scope.lines += self._update(step, value)
+            if step.kind is Kind.REDUCE and not self._by_lanes and self._kernel.reduced:
+                clauses.append(f"reduction({text.CLAUSE[step.operation]} : {self._accumulator(step)})")
+            if step.kind is Kind.REDUCE:
+                after += self._after(step)
+        scanned = any(step.kind is Kind.SCAN for step in steps) and not self._by_lanes
+        partial = [step for step in steps if self._by_parts(step)]
+        return [*lines, *self._loops(scope.lines, clauses, partial, simd=not scanned), *after]
+
+    def _by_parts(self, step: Definition) -> bool:
+        """A long sum in single precision is summed in parts: 18,000 elements at once erred by more than is granted."""
+        floating = step.body.dtype.is_floating
+        return step.kind is Kind.REDUCE and step.operation == "sum" and floating and self._in_rows
+
+    def _sum_type(self, step: Definition) -> str:
+        """In lanes there are no parts: a long sum is in double precision."""
+        count = 1
+        for axis in step.reduced:
+            count *= self._hint(axis.size)
+        long = step.kind is Kind.REDUCE and step.operation == "sum" and count > _PART
+        return "double" if long and step.body.dtype.is_floating else TYPES[step.body.dtype]
+
+    @property
+    def _in_rows(self) -> bool:
+        return bool(self._kernel.reduced) and not self._by_lanes and self._lane is not None
+
+    def _accumulator(self, step: Definition) -> str:
+        return f"part_{step.buffer}" if self._by_parts(step) else self._array(step)
+
+    def _loops(self, body: list[str], clauses: list[str], partial: list[Definition], *, simd: bool) -> list[str]:
+        """The reduced axes' loops around a body, the contiguous axis innermost."""
+        inner = [axis for axis in self._kernel.reduced if axis is not self._lane]
+        pragma = [" ".join(["#pragma omp simd", *clauses])] if simd else []
+        if self._lane is None:
+            loops = body
+        elif self._by_lanes or not self._kernel.reduced:
+            loops = self._lane_loop(body)
+        else:
+            loops = self._row_loop([*pragma], body, partial)
+        for axis in reversed(inner):
+            head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
+            loops = [head, *("  " + line for line in loops), "}"]
+        return loops
+
+    def _row_loop(self, pragma: list[str], body: list[str], partial: list[Definition]) -> list[str]:
+        """Along the contiguous axis, in parts where a sum wants that."""
+        lane = self._lane
+        assert lane is not None
+        name, size = lane.name, cpp(lane.size)
+        first, last = ("start", "end") if partial else ("0", size)
+        loop = [
+            *pragma,
+            f"for (int64_t {name} = {first}; {name} < {last}; {name}++) {{",
+            *("  " + x for x in body),
+            "}",
+        ]
+        if not partial:
+            return loop
+        kinds = [(TYPES[step.body.dtype], step.buffer) for step in partial]
+        return [
+            f"for (int64_t start = 0; start < {size}; start += {_PART}) {{",
+            f"  const int64_t end = std::min<int64_t>(start + {_PART}, {size});",
+            *(f"  {kind} part_{buffer} = 0;" for kind, buffer in kinds),
+            *("  " + line for line in loop),
+            *(f"  total_{buffer} += part_{buffer};" for _, buffer in kinds),
+            "}",
+        ]
+
+    def _lane_loop(self, body: list[str]) -> list[str]:
+        lane = self._lane
+        assert lane is not None
+        return ["#pragma omp simd", "for (int64_t lane = 0; lane < count; lane++) {",
+                f"  const int64_t {lane.name} = first + lane;", *("  " + line for line in body), "}"]  # fmt: skip
+
+    def _array(self, step: Definition) -> str:
+        """The name of a definition's value within the kernel."""
+        number = next(n for n, other in enumerate(self._kernel.producers(step.buffer)) if other is step)
+        return f"v_{step.buffer}" + (f"_{number}" if number else "")
+
+    def _before(self, step: Definition) -> list[str]:
+        """Accumulators and rows that a pass needs."""
+        kind, name = TYPES[step.body.dtype], self._array(step)
+        lines = []
+        if step.kind in (Kind.REDUCE, Kind.SCAN) and self._kernel.reduced:
+            start = text.start(step.operation, step.body.dtype)
+            carried = name if step.kind is Kind.REDUCE else f"carry_{step.buffer}"
+            if self._by_parts(step):
+                lines.append(f"double total_{step.buffer} = 0.0;")
+            elif self._by_lanes:
+                lines += [f"{self._sum_type(step)} {carried}[{self._lanes}];",
+                          f"for (int lane = 0; lane < {self._lanes}; lane++) {carried}[lane] = {start};"]  # fmt: skip
+            else:
+                lines.append(f"{kind} {carried} = {start};")
+        if step.kind is not Kind.REDUCE and self._needs_row(step):
+            row = f"row_{step.buffer}"
+            self._kept[step.buffer] = row
+            size = " * ".join(
+                [cpp(a.size) for a in self._kernel.reduced] + ([str(self._lanes)] if self._by_lanes else [])
+            )
+            lines.append(f"{kind}* __restrict {row} = scratch<{kind}>({self.next_slot}, {size});")
+            self.next_slot += 1
+        return lines
+
+    def _needs_row(self, step: Definition) -> bool:
+        """Whether a later pass wants the value and no memory of its own has it."""
+        if self._is_real(step.buffer) or not self._kernel.reduced:
+            return False
+        level = self._levels[id(step)]
+        return any(
+            self._levels[id(other)] > level and any(one.buffer == step.buffer for one in loads(other.body))
+            for other in self._kernel.steps
+        )
+
+    def _is_real(self, buffer: str) -> bool:
+        return self._program.buffers[buffer].place is not Place.TEMPORARY or buffer in self._shared
+
+    def _row_place(self) -> str:
+        """Where the present element lies in a kept row."""
+        place = "0"
+        for axis in self._kernel.reduced:
+            if axis is not self._lane:
+                place = f"({place}) * {cpp(axis.size)} + {axis.name}" if place != "0" else axis.name
+        if self._by_lanes:
+            return f"({place}) * {self._lanes} + lane"
+        assert self._lane is not None
+        return f"({place}) * {cpp(self._lane.size)} + {self._lane.name}" if place != "0" else self._lane.name
+
+    def _update(self, step: Definition, value: str) -> list[str]:
+        name = self._array(step)
+        if step.kind is Kind.REDUCE and self._kernel.reduced:
+            place = f"{name}[lane]" if self._by_lanes else self._accumulator(step)
+            return [f"{place} = {text.COMBINE[step.operation].format(a=place, b=f'({value})')};"]
+        lines = []
+        if step.kind is Kind.SCAN:
+            carried = f"carry_{step.buffer}{'[lane]' if self._by_lanes else ''}"
+            lines.append(f"{carried} = {text.COMBINE[step.operation].format(a=carried, b=f'({value})')};")
+            value = carried
+        kind = TYPES[step.body.dtype]
+        lines.append(f"const {kind} {name} = {value};")
+        if step.buffer in self._kept:
+            lines.append(f"{self._kept[step.buffer]}[{self._row_place()}] = {name};")
+        return [*lines, *self._stores(step, name)]
+
+    def _after(self, step: Definition) -> list[str]:
+        """A finished reduction gets its name, and goes to memory where others want it."""
+        return self._finished(step) + self._after_stores(step)
+
+    def _finished(self, step: Definition) -> list[str]:
+        kind = TYPES[step.body.dtype]
+        if not self._by_parts(step):
+            return []
+        return [f"const {kind} {self._array(step)} = static_cast<{kind}>(total_{step.buffer});"]
+
+    def _after_stores(self, step: Definition) -> list[str]:
+        if not self._is_real(step.buffer) or not self._kernel.reduced:
+            return []
+        if self._by_lanes:
+            return self._lane_loop(self._stores(step, f"{self._array(step)}[lane]"))
+        return self._stores(step, self._array(step))
+
+    def _stores(self, step: Definition, value: str) -> list[str]:
+        return [f"{step.buffer}[{cpp(step.target)}] = {value};"] if self._is_real(step.buffer) else []
+
+    # Values
+
+    def _invariants(self, steps: list[Definition]) -> list[str]:
+        """What does not depend on the pass's loops is computed before it."""
+        reduced = set(self._kernel.reduced)
+        found: dict[int, Call] = {}
+        for step in steps:
+            for one in _outermost(step.body, lambda s: isinstance(s, Call) and not loops_in(s) & reduced):
+                if any(isinstance(part, Load) for part in walk(one)):
+                    found[id(one)] = one  # type: ignore[assignment]
+        lines = []
+        for one in found.values():
+            if id(one) in self._names:
+                continue
+            scope = _Scope(names=dict(self._names))
+            value = self._value(one, scope)
+            name = self._name()
+            kind = TYPES[one.dtype]
+            if self._by_lanes:
+                body = [*scope.lines, f"{name}[lane] = {value};"]
+                lines += [f"{kind} {name}[{self._lanes}];", *self._lane_loop(body)]
+                self._names[id(one)] = f"{name}[lane]"
+            else:
+                lines += [*scope.lines, f"const {kind} {name} = {value};"]
+                self._names[id(one)] = name
+        return lines
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"x{self._count}"
+
+    def _value(self, scalar: Scalar, scope: _Scope) -> str:
+        """The C++ of a value; parts that are not trivial get names in the scope."""
+        if id(scalar) in scope.names:
+            return scope.names[id(scalar)]
+        if isinstance(scalar, Constant):
+            return text.number(scalar.dtype, scalar.value)
+        if isinstance(scalar, Position):
+            return f"static_cast<{TYPES[scalar.dtype]}>({self._place(scalar.value, scope)})"
+        if isinstance(scalar, Load):
+            written = self._loaded(scalar, scope)
+            if written.startswith("v_"):
+                return written
+        else:
+            assert isinstance(scalar, Call)
+            written = text.called(scalar, [self._value(a, scope) for a in scalar.arguments])
+        name = self._name()
+        scope.lines.append(f"const {TYPES[scalar.dtype]} {name} = {written};")
+        scope.names[id(scalar)] = name
+        return name
+
+    def _loaded(self, one: Load, scope: _Scope) -> str:
+        producers = self._kernel.producers(one.buffer)
+        if not producers:
+            return f"{one.buffer}[{self._place(one.offset, scope)}]"
+        step = producers[-1]
+        rows = self._kernel.reduced and not set(step.axes) & set(self._kernel.reduced)
+        if (step.kind is Kind.REDUCE or rows) and self._kernel.reduced:
+            return f"{self._array(step)}[lane]" if self._by_lanes else self._array(step)
+        if self._levels[id(step)] == self._current(scope, step):
+            return self._array(step)
+        if step.buffer in self._kept:
+            return f"{self._kept[step.buffer]}[{self._row_place()}]"
+        return f"{one.buffer}[{self._place(one.offset, scope)}]"
+
+    def _current(self, scope: _Scope, step: Definition) -> int:
+        """The step's own level if its value was computed in this scope, -1 otherwise."""
+        mine = f"const {TYPES[step.body.dtype]} {self._array(step)} ="
+        return self._levels[id(step)] if any(line.startswith(mine) for line in scope.lines) else -1
+
+    def _place(self, where: Size, scope: _Scope) -> str:
+        for one in sorted(where.atoms(Lookup), key=str):
+            value = self._value(one.scalar, scope)
+            line = f"const int64_t {one.name} = {value};"
+            if line not in scope.lines:
+                scope.lines.append(line)
+        return cpp(where)
+
+
+def _outermost(scalar: Scalar, wanted: object) -> Iterator[Scalar]:
+    """The largest parts that are wanted."""
+    assert callable(wanted)
+    if wanted(scalar):
+        yield scalar
+        return
+    for child in children(scalar):
+        yield from _outermost(child, wanted)

@@ -1,0 +1,162 @@
+// Functions that generated kernels call. They have no branches, so that loops over them become vectors.
+#include <assay/kernel.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace {
+
+template <typename T, typename U>
+inline T bits(U value) {
+  static_assert(sizeof(T) == sizeof(U), "same size");
+  return __builtin_bit_cast(T, value);
+}
+
+// e^x within 1 unit in the last place: x = n ln 2 + r, and a Taylor polynomial of degree 7 on |r| <= ln 2 / 2.
+inline float exp_(float x) {
+  float limited = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+  float n = __builtin_rintf(limited * 1.44269504088896341f);
+  float r = __builtin_fmaf(n, -0.693145751953125f, limited);
+  r = __builtin_fmaf(n, -1.42860682030941723212e-6f, r);
+  float p = 1.0f / 5040;
+  p = __builtin_fmaf(p, r, 1.0f / 720);
+  p = __builtin_fmaf(p, r, 1.0f / 120);
+  p = __builtin_fmaf(p, r, 1.0f / 24);
+  p = __builtin_fmaf(p, r, 1.0f / 6);
+  p = __builtin_fmaf(p, r, 0.5f);
+  p = __builtin_fmaf(p, r * r, r) + 1.0f;
+  int32_t exponent = static_cast<int32_t>(n);
+  int32_t half = exponent >> 1;  // in two steps, for results below the smallest normal number
+  float scaled = p * bits<float>((half + 127) << 23) * bits<float>((exponent - half + 127) << 23);
+  return x != x ? x : scaled;
+}
+
+// e^x - 1 without the loss near 0.
+inline float expm1_(float x) {
+  float near = x * __builtin_fmaf(
+      x, __builtin_fmaf(x, __builtin_fmaf(x, __builtin_fmaf(x, __builtin_fmaf(x, 1.0f / 720, 1.0f / 120), 1.0f / 24),
+                                          1.0f / 6), 0.5f), 1.0f);
+  float away = exp_(x) - 1.0f;
+  return (x < 0 ? -x : x) < 0.35f ? near : away;
+}
+
+// The natural logarithm: x = 2^n m with m in [0.7, 1.4], and 2 atanh(s), s = (m - 1) / (m + 1); the polynomial is a
+// least-squares fit at 400 Chebyshev nodes, to 2e-11.
+inline float log_(float x) {
+  bool tiny = x < 1.17549435e-38f;
+  float lifted = tiny ? x * 8388608.0f : x;
+  int32_t raw = bits<int32_t>(lifted);
+  int32_t n = (raw - 0x3f330000) >> 23;
+  float m = bits<float>(raw - (n << 23));
+  float f = m - 1.0f, s = f / (m + 1.0f), z = s * s;
+  float p = __builtin_fmaf(z, 0.232993901f, 0.285523295f);
+  p = __builtin_fmaf(z, p, 0.400001019f);
+  p = __builtin_fmaf(z, p, 0.666666687f);
+  float n_ = static_cast<float>(n) - (tiny ? 23.0f : 0.0f);
+  // log m = f - s (f - z p), which loses nothing near 1
+  float small = __builtin_fmaf(-s, f - z * p, f);
+  float found = __builtin_fmaf(n_, 0.693145751953125f, __builtin_fmaf(n_, 1.42860682030941723212e-6f, small));
+  found = x == 0.0f ? -INFINITY : found;
+  found = x < 0.0f ? NAN : found;
+  return x == INFINITY || x != x ? x : found;
+}
+
+// log(1 + x), corrected for what 1 + x rounds away.
+inline float log1p_(float x) {
+  float u = 1.0f + x;
+  float correction = (x - (u - 1.0f)) / u;
+  float found = log_(u) + (u == INFINITY ? 0.0f : correction);
+  return x == INFINITY ? x : (u == 1.0f ? x : found);
+}
+
+inline float tanh_(float x) {
+  float a = x < 0 ? -x : x;
+  float e = expm1_(-2.0f * a);
+  float t = -e / (2.0f + e);
+  return x != x ? x : __builtin_copysignf(t, x);
+}
+
+// The error function within 1.6 half units in the last place: a polynomial in x^2 below 0.93, and 1 - exp(q(|x|)) above.
+// Both fitted by least squares at 400 Chebyshev nodes.
+inline float erf_(float x) {
+  float a = x < 0 ? -x : x, z = a * a;
+  float p = 8.33997183e-05f;
+  p = __builtin_fmaf(p, z, -0.000813607476f);
+  p = __builtin_fmaf(p, z, 0.00520050153f);
+  p = __builtin_fmaf(p, z, -0.0268592108f);
+  p = __builtin_fmaf(p, z, 0.112836927f);
+  p = __builtin_fmaf(p, z, -0.376126349f);
+  p = __builtin_fmaf(p, z, 0.128379166f);
+  float near = __builtin_fmaf(x, p, x);
+  float b = a < 4.0f ? a : 4.0f;  // erf(4) is 1 in single precision
+  float q = -4.87353759e-07f;
+  q = __builtin_fmaf(q, b, -1.46707468e-05f);
+  q = __builtin_fmaf(q, b, 0.000398126402f);
+  q = __builtin_fmaf(q, b, -0.0040558381f);
+  q = __builtin_fmaf(q, b, 0.0248952657f);
+  q = __builtin_fmaf(q, b, -0.108005993f);
+  q = __builtin_fmaf(q, b, -0.63355273f);
+  q = __builtin_fmaf(q, b, -1.12942815f);
+  q = __builtin_fmaf(q, b, 0.000158921291f);
+  float far = __builtin_copysignf(1.0f - exp_(q), x);
+  return a < 0.93f || x != x ? near : far;
+}
+
+inline double exp_(double x) { return std::exp(x); }
+inline double expm1_(double x) { return std::expm1(x); }
+inline double log_(double x) { return std::log(x); }
+inline double log1p_(double x) { return std::log1p(x); }
+inline double tanh_(double x) { return std::tanh(x); }
+inline double erf_(double x) { return std::erf(x); }
+
+template <typename T>
+inline T sign_(T x) {
+  return static_cast<T>((x > 0) - (x < 0));
+}
+template <typename T>
+inline T max_(T a, T b) {
+  return a > b || a != a ? a : b;
+}
+template <typename T>
+inline T min_(T a, T b) {
+  return a < b || a != a ? a : b;
+}
+inline float remainder_(float a, float b) {
+  float m = std::fmod(a, b);
+  return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+}
+inline double remainder_(double a, double b) {
+  double m = std::fmod(a, b);
+  return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+}
+inline int64_t remainder_(int64_t a, int64_t b) {
+  int64_t m = a % b;
+  return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+}
+
+// Memory of this thread that outlives calls: slot by slot, grown where it is too small.
+constexpr int kSlots = 64;
+struct Scratch {
+  void* memory[kSlots] = {};
+  size_t bytes[kSlots] = {};
+  ~Scratch() {
+    for (void* one : memory) free(one);
+  }
+};
+template <typename T>
+inline T* scratch(int slot, int64_t count) {
+  static thread_local Scratch mine;
+  size_t wanted = (static_cast<size_t>(count > 0 ? count : 1) * sizeof(T) + 127) / 64 * 64;
+  if (mine.bytes[slot] < wanted) {
+    free(mine.memory[slot]);
+    mine.memory[slot] = aligned_alloc(64, wanted);
+    mine.bytes[slot] = mine.memory[slot] ? wanted : 0;
+  }
+  return static_cast<T*>(mine.memory[slot]);
+}
+
+}  // namespace

@@ -1,0 +1,103 @@
+"""What lowering gives: buffers, and the definitions that fill them, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from assay.core.dtypes import DType
+from assay.engineer.codegen.index import Loop, Size
+from assay.engineer.codegen.scalars import Scalar
+
+
+class Unsupported(Exception):
+    """No kernel can be generated; the message names the operator and the reason."""
+
+
+class Place(Enum):
+    """Where a buffer lives."""
+
+    INPUT = "input"
+    """A tensor argument of forward."""
+    WEIGHT = "weight"
+    """A tensor of the module's state."""
+    NUMBER = "number"
+    """A number among forward's arguments."""
+    OUTPUT = "output"
+    """A result, allocated by the caller."""
+    TEMPORARY = "temporary"
+    """Between definitions; how it is kept is decided when kernels are fused."""
+
+
+@dataclass(slots=True)
+class Buffer:
+    """A tensor's memory. `index` is its number among those of its place."""
+
+    name: str
+    shape: tuple[Size, ...]
+    stride: tuple[Size, ...]
+    dtype: DType
+    place: Place
+    index: int = 0
+
+
+class Kind(Enum):
+    """How a definition fills its buffer."""
+
+    MAP = "map"
+    """Each element by itself."""
+    REDUCE = "reduce"
+    """Each element from all positions of the reduced axes."""
+    SCAN = "scan"
+    """Each element from those before it along one axis, its own included."""
+    PRODUCT = "product"
+    """A matrix product by the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`buffer[target] = body` over all `axes`.
+
+    For a reduction, `reduced` are the axes that `operation` ("sum", "max", "min", "prod") goes over and `target` does
+    not depend on them; for a scan it is the one axis that `operation` goes along.
+    """
+
+    kind: Kind
+    buffer: str
+    axes: tuple[Loop, ...]
+    target: Size
+    body: Scalar
+    operation: str = ""
+    reduced: tuple[Loop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`buffer = left @ right`, batched: sizes [batch, m, k] x [batch, k, n]; operands are buffers without gaps.
+
+    `left_turned` and `right_turned` say that an operand lies as [batch, k, m] or [batch, n, k].
+    """
+
+    buffer: str
+    left: str
+    right: str
+    batch: Size
+    m: Size
+    n: Size
+    k: Size
+    left_turned: bool
+    right_turned: bool
+    left_shared: bool = False
+    """The same left operand for the whole batch."""
+
+
+@dataclass(slots=True)
+class Program:
+    """All of a graph."""
+
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    steps: list[Definition | Product] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    hints: Mapping[str, int] = field(default_factory=dict)
+    """What the sizes are at the task's own axes."""

@@ -1,0 +1,256 @@
+"""The reference as a graph of ATen operators with symbolic sizes.
+
+It runs in a confined process, for a task is a stranger's code. The answer is JSON; nothing in it is ever evaluated
+(graph.py reads it).
+
+Only sizes that the task's axes change are symbols. Weights are inputs of the graph, and a number among forward's
+arguments becomes a tensor without dimensions, so that its value is read at every call.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from assay.referee.processes.loading import flatten, import_sources
+
+_KEPT_WHOLE = (
+    "convolution", "addmm", "mm", "bmm", "max_pool2d_with_indices", "avg_pool2d", "topk", "sort", "cumsum", "cumprod",
+    "cummax", "embedding", "index_add", "gather", "index_select", "constant_pad_nd", "_adaptive_avg_pool2d",
+)  # fmt: skip
+"""Operators with a generator of their own, or none at all; everything else is decomposed as far as PyTorch can."""
+_PACKET_BYTES = 4 << 20
+_LEAST_SIZE = 2
+"""PyTorch takes a size of one for a constant."""
+
+
+def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
+    """Answer one request with the graph, or with the reason why there is none."""
+    warnings.simplefilter("ignore")
+    with mmap.mmap(fds[0], args["payload_bytes"], prot=mmap.PROT_READ) as view:
+        task = json.loads(bytes(view))
+    try:
+        answer = trace(task)
+    except BaseException as error:  # noqa: BLE001 - a task may raise anything; the parent turns it into a clear message
+        answer = {"error": f"{type(error).__name__}: {error}"[:1500]}
+    raw = json.dumps(answer).encode()
+    if len(raw) > _PACKET_BYTES:
+        raw = json.dumps({"error": f"the graph is too large: {len(raw)} bytes"}).encode()
+    channel.sendall(len(raw).to_bytes(8, "little"))
+    for start in range(0, len(raw), 1 << 16):
+        channel.send(raw[start : start + (1 << 16)])
+
+
+def trace(task: dict[str, Any]) -> dict[str, Any]:
+    """The graph of a task's reference, as `graph.read_graph` wants it."""
+    torch = sys.modules["torch"]
+    file, _, symbol = task["entry"].partition(":")
+    module = import_sources(task["files"], file)
+    declared = dict(getattr(module, "TASK", {})) | task["overrides"]
+    model = getattr(module, symbol)
+    if isinstance(model, type):
+        torch.manual_seed(0)
+        model = model(*getattr(module, "get_init_inputs", list)())
+        model.train(declared.get("mode", "eval") == "train")
+    axes = {**declared.get("axes", {}), **(declared.get("workloads") or [{}])[0]}
+    found: dict[str, Any] = trace_model(torch, model, module.get_inputs, axes)
+    return found
+
+
+def trace_model(torch: Any, model: Any, get_inputs: Callable[..., Sequence[Any]], axes: dict[str, int]) -> Any:
+    """The graph of a module or function on inputs drawn at `axes`."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    axes = {name: max(size, _LEAST_SIZE) for name, size in axes.items()}
+    arguments = list(get_inputs(**axes))
+    varying = _varying_sizes(torch, arguments, get_inputs, axes)
+    state = dict(model.state_dict(keep_vars=True)) if hasattr(model, "state_dict") else {}
+    environment = ShapeEnv(duck_shape=False, specialize_zero_one=True)
+    mode = FakeTensorMode(shape_env=environment, static_shapes=False)
+    fakes = [
+        _fake(torch, mode, torch.tensor(a, dtype=torch.float64) if isinstance(a, float) else a, index, varying[index])
+        for index, a in enumerate(arguments)
+        if isinstance(a, (torch.Tensor, float))
+    ]
+    fake_state = {name: _fake(torch, mode, value, f"w{i}", set()) for i, (name, value) in enumerate(state.items())}
+
+    def function(given: list[Any], weights: list[Any]) -> list[Any]:
+        tensors = iter(given)
+        full = [next(tensors) if isinstance(a, (torch.Tensor, float)) else a for a in arguments]
+        with torch.no_grad():
+            if not weights:
+                return flatten(torch, model(*full))
+            named = dict(zip(state, weights, strict=True))
+            return flatten(torch, torch.func.functional_call(model, named, tuple(full), tie_weights=False))
+
+    with mode:
+        graph = make_fx(function, decomposition_table=_decompositions(torch))(fakes, list(fake_state.values()))
+    graph.graph.eliminate_dead_code()
+    with torch.no_grad():
+        results = flatten(torch, model(*arguments))
+    written = _Writer(torch, graph, environment, len(fakes), list(state)).written(arguments)
+    return written | {"orders": [_order(result) for result in results], "hints": _hints(torch, fakes, arguments)}
+
+
+def _hints(torch: Any, fakes: list[Any], arguments: list[Any]) -> dict[str, int]:
+    """What each symbol was in this trace."""
+    passed = [a for a in arguments if isinstance(a, (torch.Tensor, float))]
+    pairs = ((s, n) for fake, a in zip(fakes, passed, strict=True) if isinstance(a, torch.Tensor)
+             for s, n in zip(fake.shape, a.shape, strict=True))  # fmt: skip
+    return {str(s.node.expr): int(n) for s, n in pairs if isinstance(s, torch.SymInt) and s.node.expr.is_Symbol}
+
+
+def _order(result: Any) -> list[int]:
+    """A result's dimensions from the slowest in memory to the fastest, as it comes in reality: the trace may differ."""
+    return sorted(range(result.dim()), key=lambda d: (-result.stride(d), d))
+
+
+def _fake(torch: Any, mode: Any, tensor: Any, key: Any, dynamic: set[int]) -> Any:
+    from torch._dynamo.source import ConstantSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, StatelessSymbolicContext
+
+    sizes = [DimDynamic.DYNAMIC if d in dynamic else DimDynamic.STATIC for d in range(tensor.dim())]
+    context: Any = StatelessSymbolicContext(dynamic_sizes=sizes)
+    fake = mode.from_tensor(tensor.detach(), symbolic_context=context, source=ConstantSource(f"argument{key}"))
+    return fake.requires_grad_(tensor.requires_grad)
+
+
+def _varying_sizes(torch: Any, arguments: list[Any], get_inputs: Any, axes: dict[str, int]) -> dict[int, set[int]]:
+    """For each argument the dimensions that some axis changes; an axis that cannot be changed is taken as fixed."""
+    varying: dict[int, set[int]] = {index: set() for index in range(len(arguments))}
+    for name, size in axes.items():
+        try:
+            other = get_inputs(**{**axes, name: size // 2 if size >= 4 else 2 * size})
+        except (RuntimeError, ValueError, IndexError):
+            continue
+        for index, (a, b) in enumerate(zip(arguments, other, strict=True)):
+            if isinstance(a, torch.Tensor):
+                varying[index] |= {d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if m != n}
+    return varying
+
+
+def _decompositions(torch: Any) -> dict[Any, Any]:
+    from torch._decomp import decomposition_table
+
+    def kept(operator: Any) -> bool:
+        return str(operator).removeprefix("aten.").split(".")[0] in _KEPT_WHOLE
+
+    return {operator: rule for operator, rule in decomposition_table.items() if not kept(operator)}
+
+
+class _Writer:
+    """A traced graph as JSON."""
+
+    def __init__(self, torch: Any, graph: Any, environment: Any, inputs: int, weights: list[str]) -> None:
+        self._torch, self._graph, self._environment = torch, graph, environment
+        self._inputs, self._weights = inputs, weights
+
+    def written(self, arguments: list[Any]) -> dict[str, Any]:
+        nodes, outputs = [], []
+        placeholders: list[str] = []
+        for node in self._graph.graph.nodes:
+            if node.op == "placeholder":
+                placeholders.append(node.name)
+                nodes.append(
+                    {"name": node.name, "op": "placeholder", "args": [], "out": [self._tensor(node.meta["val"])]}
+                )
+            elif node.op == "get_attr":
+                nodes.append(self._constant(node))
+            elif node.op == "output":
+                outputs = [self._argument(a) for a in node.args[0]]
+            else:
+                nodes.append(self._called(node))
+        kinds = ["tensor" if isinstance(a, self._torch.Tensor) else "scalar" if isinstance(a, float) else "fixed"
+                 for a in arguments]  # fmt: skip
+        return {"nodes": nodes, "outputs": outputs, "placeholders": placeholders, "arguments": kinds,
+                "weights": self._weights}  # fmt: skip
+
+    def _called(self, node: Any) -> dict[str, Any]:
+        name = "getitem" if getattr(node.target, "__name__", "") == "getitem" else str(node.target)
+        value = node.meta.get("val")
+        values = value if isinstance(value, (tuple, list)) else [value]
+        return {
+            "name": node.name,
+            "op": name,
+            "args": [self._argument(a) for a in node.args],
+            "kwargs": {key: self._argument(a) for key, a in node.kwargs.items()},
+            "out": [self._tensor(v) for v in values],
+        }
+
+    def _constant(self, node: Any) -> dict[str, Any]:
+        tensor = getattr(self._graph, str(node.target))
+        if tensor.numel() != 1:
+            raise NotImplementedError(f"a constant tensor of shape {tuple(tensor.shape)} inside forward")
+        return {
+            "name": node.name,
+            "op": "constant",
+            "args": [tensor.item()],
+            "kwargs": {},
+            "out": [self._tensor(tensor)],
+        }
+
+    def _tensor(self, value: Any) -> Any:
+        torch = self._torch
+        if isinstance(value, torch.Tensor):
+            return {
+                "shape": [self._size(s) for s in value.shape],
+                "stride": [self._size(s) for s in value.stride()],
+                "dtype": str(value.dtype).removeprefix("torch."),
+            }
+        if isinstance(value, (torch.SymInt, int)):
+            return {"size": self._size(value)}
+        return None
+
+    def _argument(self, value: Any) -> Any:
+        torch = self._torch
+        if isinstance(value, torch.fx.Node):
+            found = value.meta.get("val")
+            number = isinstance(found, (torch.SymInt, torch.SymFloat, int))
+            return {"size": self._size(found)} if number else {"node": value.name}
+        if isinstance(value, (tuple, list)):
+            return [self._argument(v) for v in value]
+        if isinstance(value, (torch.SymInt, torch.SymFloat)):
+            return {"size": self._size(value)}
+        if isinstance(value, torch.dtype):
+            return {"dtype": str(value).removeprefix("torch.")}
+        if value is None or isinstance(value, (bool, int, str)):
+            return value
+        if isinstance(value, float):
+            return value if abs(value) < float("inf") else {"float": repr(value)}
+        if isinstance(value, (torch.device, torch.layout, torch.memory_format)):
+            return {"other": str(value)}
+        raise NotImplementedError(f"an argument of type {type(value).__name__}")
+
+    def _size(self, value: Any) -> Any:
+        if isinstance(value, int):
+            return value
+        return _tree(self._environment.simplify(value.node.expr))
+
+
+def _tree(expression: Any) -> Any:
+    """A size as nested lists: numbers, ["s", name] and [operator, operand ...]."""
+    if expression.is_Integer:
+        return int(expression)
+    if expression.is_Symbol:
+        return ["s", expression.name]
+    operators = {"Add": "+", "Mul": "*", "FloorDiv": "//", "CleanDiv": "//", "Mod": "%", "PythonMod": "%",
+                 "Max": "max", "Min": "min"}  # fmt: skip
+    name = type(expression).__name__
+    if name == "FloatTrueDiv":
+        return ["/", *map(_tree, expression.args)]
+    if expression.is_Float:
+        return {"float": repr(float(expression))}
+    if name in ("ToFloat", "Identity"):
+        return _tree(expression.args[0])
+    if name == "Pow" and expression.args[1].is_Integer and expression.args[1] > 0:
+        return ["*", *[_tree(expression.args[0])] * int(expression.args[1])]
+    if name not in operators:
+        raise NotImplementedError(f"a size that is {expression}")
+    return [operators[name], *map(_tree, expression.args)]

@@ -1,0 +1,89 @@
+"""Generated kernels before the referee: traced, lowered, fused, written, built and judged, on other shapes too."""
+
+import pytest
+
+from assay.core.config import Depth, JudgeConfig
+from assay.core.verdicts import Verdict
+from assay.engineer.codegen.generate import Schedule, Unsupported, generate
+from assay.engineer.tracing import Tracing
+from assay.errors import InputError
+from assay.referee.judge import Referee
+from assay.tasks.load import load_task
+from assay.tasks.plain import plain_task
+
+
+@pytest.fixture(scope="module")
+def tracing():
+    with Tracing() as tracing:
+        yield tracing
+
+
+@pytest.fixture(scope="module")
+def referee():
+    with Referee(JudgeConfig(depth=Depth.SCREEN, baseline="eager", budget_s=2.0)) as referee:
+        yield referee
+
+
+def is_right(referee, task, candidate):
+    judgement = referee.judge(task, candidate)
+    wrong = [f.message for f in judgement.findings if f.weight.name == "FATAL" and f.code != "not-faster"]
+    assert not wrong, wrong
+    assert judgement.correctness.verified_calls > 10
+    return judgement.verdict is not Verdict.ACCEPT  # a screening never accepts
+
+
+FORMS = {
+    "softmax": "several passes over rows that stay in cache",
+    "log_softmax": "a reduction over a middle axis, by lanes",
+    "group_norm": "axes that are split to fit each other",
+    "cross_entropy": "positions that are data",
+    "reverse_cumsum": "a scan",
+    "rotary_embedding": "parts written to their places",
+    "transpose_2d": "tiles",
+    "avg_pool2d": "windows over borders",
+    "mlp_block": "matrix products by the library",
+    "blend_clamp": "numbers among the arguments",
+}
+
+
+@pytest.mark.parametrize("name", FORMS, ids=FORMS.values())
+def test_a_generated_kernel_is_right(tracing, referee, name):
+    task = load_task(name)
+    candidate = generate(tracing.trace(task), Schedule(), name)
+    assert is_right(referee, task, candidate)
+
+
+@pytest.mark.parametrize(
+    "schedule", [Schedule(keep=False), Schedule(apart=True), Schedule(lanes=16, block=512, wide=False)]
+)
+def test_every_schedule_gives_a_right_kernel(tracing, referee, schedule):
+    task = load_task("log_softmax")
+    assert is_right(referee, task, generate(tracing.trace(task), schedule, "scheduled"))
+
+
+def test_fusing_makes_one_loop_nest_of_a_softmax_and_apart_makes_four(tracing):
+    graph = tracing.trace(load_task("softmax"))
+    one, four = (generate(graph, Schedule(apart=apart), "s").files[0].text for apart in (False, True))
+    assert (one.count("omp parallel"), four.count("omp parallel")) == (1, 4)
+
+
+def test_an_operator_without_a_generator_is_named(tracing):
+    with pytest.raises(Unsupported, match="topk"):
+        generate(tracing.trace(load_task("expert_gate")), Schedule(), "gate")
+
+
+def test_control_flow_on_data_is_refused_with_its_reason(tracing):
+    text = """
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+def get_inputs():
+    return [torch.randn(8)]
+"""
+    with pytest.raises(InputError, match="no graph") as caught:
+        tracing.trace(plain_task(text, "branch.py"))
+    assert "data-dependent" in str(caught.value)
