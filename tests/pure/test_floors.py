@@ -16,6 +16,7 @@ FLOORS = [
     {"tasks", "build"},
     {"referee"},
     {"report"},
+    {"archive"},
     {"api", "cli"},
 ]
 """From the ground up; a package may import from its own floor's package and from lower floors only."""
