@@ -101,7 +101,8 @@ class ServerError(Exception):
     ("state", "words", "fault"),
     [
         ("53100", "disk is full", Fault.MACHINE), ("55P03", "did not finish in time", Fault.MACHINE),
-        ("57P01", "went away", Fault.MACHINE), ("53300", "went away", Fault.MACHINE), ("08006", "went away", Fault.MACHINE),
+        ("57P01", "went away", Fault.MACHINE), ("53300", "went away", Fault.MACHINE),
+        ("08006", "went away", Fault.MACHINE),
         ("28P01", "refuses this user", Fault.USER), ("42501", "refuses this user", Fault.USER),
         ("3D000", "refuses this user", Fault.USER), ("XX001", "damaged", Fault.USER),
         ("42601", "does not know", Fault.ASSAY),

@@ -1,4 +1,4 @@
-"""Operator signatures: one spelling for one operator, a likeness that is known by hand, nothing accepted that is none."""
+"""Operator signatures: one spelling for one operator, likenesses known by hand, nothing accepted that is none."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,9 @@ def test_one_operator_has_one_name(name, plain):
     assert normalise(plain) == plain
 
 
-@pytest.mark.parametrize("name", ["", "relu", "aten.", "aten.re lu", "aten.relu;drop", "aten.r\u00e9lu", "a." + "x" * 200])
+@pytest.mark.parametrize(
+    "name", ["", "relu", "aten.", "aten.re lu", "aten.relu;drop", "aten.r\u00e9lu", "a." + "x" * 200]
+)
 def test_what_is_no_operators_name_is_refused(name):
     with pytest.raises(ValueError, match="no operator"):
         OperatorSignature((name,))

@@ -15,7 +15,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "open_archive": "assay.archive.archive",
+    "open_archive": "assay.archive.opening",
     "Archive": "assay.archive.archive",
     "Admission": "assay.archive.archive",
     "Found": "assay.archive.archive",
@@ -23,8 +23,8 @@ _HOMES = {
     "Entry": "assay.archive.entry",
     "OperatorSignature": "assay.archive.operators",
     "similarity": "assay.archive.operators",
-    "export_file": "assay.archive.sharing",
-    "import_path": "assay.archive.sharing",
+    "export_file": "assay.archive.exporting",
+    "import_path": "assay.archive.importing",
 }
 
 __all__ = [*_HOMES]

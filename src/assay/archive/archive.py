@@ -1,4 +1,4 @@
-"""The archive itself: admit, search, show. It is opened once; each call is a transaction of its own."""
+"""The archive itself: admit, search, show. Each call is a transaction of its own; `opening` makes one ready."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from sqlalchemy import Connection, select
 
 from assay.archive import queries
 from assay.archive.admission import Admissible, check_admissible
-from assay.archive.database import BUSY_S, Database, locate
-from assay.archive.entry import Entry, Match, entry_of, row_of
-from assay.archive.migrations import VERSION, migrate, read_version
+from assay.archive.database import Database
+from assay.archive.entry import LISTED, Entry, Match, Row, entry_of, row_of
 from assay.archive.operators import OperatorSignature, shares_an_operator, similarity
 from assay.archive.tables import KERNELS, OPERATORS
 from assay.core.sources import Candidate, Task
@@ -154,20 +153,22 @@ class Archive:
                 break
         return tuple(matches)
 
-    def _found(self, row: Mapping[str, Any]) -> Found:
+    def _found(self, row: Row) -> Found:
         source = f"{self.where}: {row['identity']}"
         checked = check_admissible(self._json(row, "certificate"), source)
-        if (checked.certificate["identity"], checked.signed_by) != (row["identity"], row["signed_by"]):
-            raise self._damaged(row, "it holds another certificate")
+        written = row_of(checked.certificate, checked.signed_by) | {"admitted": row["admitted"]}
+        other = [name for name in LISTED if row[name] != written[name]]
+        if other:
+            raise self._damaged(row, f"its {other[0]} is not the certificate's")
         return Found(self._entry(row), checked.certificate)
 
-    def _entry(self, row: Mapping[str, Any]) -> Entry:
+    def _entry(self, row: Row) -> Entry:
         try:
             return entry_of(row, self._operators(row))
         except ValueError as error:
             raise self._damaged(row, str(error)) from error
 
-    def _operators(self, row: Mapping[str, Any]) -> OperatorSignature | None:
+    def _operators(self, row: Row) -> OperatorSignature | None:
         if row["signature"] is None:
             return None
         try:
@@ -175,7 +176,7 @@ class Archive:
         except ValueError as error:
             raise self._damaged(row, str(error)) from error
 
-    def _json(self, row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    def _json(self, row: Row, column: str) -> dict[str, Any]:
         try:
             if not isinstance(row[column], str):
                 raise ValueError("not text")
@@ -183,47 +184,13 @@ class Archive:
         except ValueError as error:
             raise self._damaged(row, f"{column}: {error}") from error
 
-    def _damaged(self, row: Mapping[str, Any], why: str) -> InputError:
+    def _damaged(self, row: Row, why: str) -> InputError:
         return InputError(
             "An entry of the archive was changed or damaged.",
             value=f"{self.where}: {row['identity']}: {why}"[:300],
             rule="entries are only written by admitting a certificate",
             next_step="Restore the archive from a copy; find out who else writes to it.",
         )
-
-
-def open_archive(location: str | None = None, *, create: bool = True, busy_s: float = BUSY_S) -> Archive:
-    """The archive at a path or URL (default: ASSAY_ARCHIVE, else this user's own), brought to the present version.
-
-    Args:
-        location: a path, sqlite:///PATH or postgresql://...
-        create: make it where there is none; False for those who only read, so that a mistyped path is told.
-        busy_s: how long to wait for another writer, in seconds.
-
-    Raises the errors of `locate`, `migrations` and `faults`, and InputError where there is none and none is made.
-    """
-    database = Database(locate(location), busy_s)
-    if create:
-        database.prepare_folder()
-    elif not database.exists:
-        raise _none_here(database.where)
-    with database.reading() as connection:
-        version = read_version(connection, database.where)
-    if version is None and not create:
-        raise _none_here(database.where)
-    if version != VERSION:
-        with database.writing() as connection:
-            migrate(connection, database.where)
-    return Archive(database)
-
-
-def _none_here(where: str) -> InputError:
-    return InputError(
-        "There is no archive here yet.",
-        value=where,
-        rule="the archive is made when the first kernel enters",
-        next_step="Bring certified kernels in with assay archive import PATH, or name another with --archive.",
-    )
 
 
 def _unknown(what: str, value: str, next_step: str = "Find its identity with assay archive search.") -> InputError:

@@ -55,6 +55,9 @@ class Match:
     similarity: float | None
 
 
+Row = Mapping[Any, Any]
+"""A row by its columns' names, as SQLAlchemy gives it, whose keys can be columns too."""
+
 LISTED = tuple(name for name in Entry.__slots__ if name != "operators")
 """The columns that a row and an entry have in common."""
 
@@ -92,7 +95,7 @@ def row_of(certificate: Mapping[str, Any], signed_by: str) -> dict[str, Any]:
     return {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def entry_of(row: Mapping[str, Any], operators: OperatorSignature | None) -> Entry:
+def entry_of(row: Row, operators: OperatorSignature | None) -> Entry:
     """The entry of a row with the columns LISTED; raises ValueError for a row that was not written here."""
     listed = {name: row[name] for name in LISTED}
     for name, value in listed.items():  # SQLite keeps any type in any column

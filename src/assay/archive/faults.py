@@ -27,7 +27,7 @@ _DISK: _Kind = (
     "Free some space and check the disk, then try again.",
 )  # fmt: skip
 _DAMAGED: _Kind = (
-    InputError, "The archive's file is damaged.",
+    InputError, "The archive is damaged.",
     "Restore it from a copy, or from a shared file with assay archive import.",
 )  # fmt: skip
 _NO_DATABASE: _Kind = (
@@ -51,8 +51,11 @@ AUTH, NOTADB."""
 
 _POSTGRESQL = {"53100": _FULL, "55P03": _BUSY, "57014": _BUSY, "40001": _BUSY, "40P01": _BUSY, "25006": _NO_ENTRY,
                "42501": _NO_ENTRY, "3D000": _NO_ENTRY, "28": _NO_ENTRY, "08": _GONE, "57P": _GONE, "53": _GONE,
-               "58": _DISK, "XX": _DAMAGED}  # fmt: skip
+               "58": _DISK, "XX": _DAMAGED, "42P01": _DAMAGED, "42703": _DAMAGED}  # fmt: skip
 """SQLSTATE codes and classes (PostgreSQL's manual, appendix A); the longest that fits counts."""
+
+_MANGLED = ("Could not decode to UTF-8", "no such table", "no such column")
+"""Python's sqlite3 gives no code for text that is none, and SQLite none of its own for tables that are missing."""
 
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
 """psycopg gives no SQLSTATE for a connection that was refused; these words of the server's say that it was reached."""
@@ -77,7 +80,8 @@ def explain(error: SQLAlchemyError | sqlite3.Error, where: str) -> AssayError:
 
 def _kind(original: BaseException | None, invalidated: bool) -> _Kind:
     if isinstance(original, sqlite3.Error):
-        return _SQLITE.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, _UNKNOWN)
+        mangled = any(words in str(original) for words in _MANGLED)
+        return _SQLITE.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, _DAMAGED if mangled else _UNKNOWN)
     state = getattr(original, "sqlstate", None)
     if state:
         fitting = (_POSTGRESQL[state[:n]] for n in (5, 3, 2) if state[:n] in _POSTGRESQL)

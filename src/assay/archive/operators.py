@@ -105,9 +105,9 @@ def shares_an_operator(one: OperatorSignature, other: OperatorSignature) -> bool
 def _features(signature: OperatorSignature) -> dict[tuple[str, ...], float]:
     """What a signature is made of, with its weight."""
     ordered = signature.operators
-    counted = {("operator", name): _OPERATOR * count for name, count in Counter(ordered).items()}
     pairs = Counter(pairwise(ordered))
     tensors = Counter([("dtype", dtype) for dtype in signature.dtypes] + [("rank", str(r)) for r in signature.ranks])
-    weighed: dict[tuple[str, ...], float] = {**counted}
+    weighed: dict[tuple[str, ...], float]
+    weighed = {("operator", name): _OPERATOR * count for name, count in Counter(ordered).items()}
     weighed |= {("neighbours", *pair): _NEIGHBOURS * count for pair, count in pairs.items()}
     return weighed | {key: _TENSOR * count for key, count in tensors.items()}

@@ -64,9 +64,9 @@ def operators_row(operators: OperatorSignature) -> dict[str, str]:
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless its identity is there, whoever else inserts it meanwhile; True where it was new."""
-    if connection.dialect.name == "postgresql":
-        return connection.execute(postgresql.insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
-    return connection.execute(sqlite.insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(row).on_conflict_do_nothing().returning(table.c.identity)
+    return connection.execute(statement).first() is not None
 
 
 def fill_in_operators(identity: str, operators_identity: str) -> Update:

@@ -1,37 +1,33 @@
-"""Sharing: the archive as one file of JSON lines, and kernels in from such a file, a certificate or a folder of runs.
+"""Kernels in: from a shared file, a certificate or a folder of runs, each entry by itself.
 
-A shared file is a heading, one line for each kernel (its certificate, and its operators or null), and a last line with
-their number, by which a file that was cut off shows. Reading one evaluates nothing: every line is strict JSON of
-bounded size, every certificate goes the way of any other that wants in. Guaranteed: what is admitted was signed as it
-stands. Not guaranteed: by whom (each line of the report has the fingerprint), and the operators, which nobody signed: a
-false one can spoil a search and nothing else.
+Reading evaluates nothing: every line is strict JSON of bounded size, every certificate goes the way of any other that
+wants in. Guaranteed: what is admitted was signed as it stands. Not guaranteed: by whom (each line of the report has the
+fingerprint), and the operators, which nobody signed: a false one can spoil a search and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from assay.archive.admission import check_admissible
 from assay.archive.archive import Archive, Outcome
+from assay.archive.exporting import SCHEMA, VERSION, Progress
 from assay.archive.operators import OperatorSignature
-from assay.errors import InputError, MachineError
+from assay.errors import InputError
 from assay.report.certificate import read_certificate
 from assay.report.store import list_runs
 from assay.report.strict_json import MAX_BYTES, parse_object
 
-SCHEMA, VERSION = "assay-archive-export", 1
 MAX_LINES = 1_000_000
 """Beyond that a file is no archive of kernels; the report of an import has a line for each."""
 
-Progress = Callable[[str, float], None]
+_Offered = tuple[Mapping[str, Any], OperatorSignature | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +70,6 @@ class ImportReport:
         return counts | {"problem": self.problem, "entries": [each.to_json() for each in self.entries]}
 
 
-def export_file(archive: Archive, path: Path, progress: Progress = lambda what, share: None) -> int:
-    """Write the whole archive to a new file, there whole or not at all; returns the number of kernels.
-
-    Raises InputError for a file that exists already, MachineError for a folder that cannot be written or a full disk.
-    """
-    if path.exists():
-        raise InputError(
-            "There is a file of this name already.", value=str(path), rule="an export never replaces a file",
-            next_step="Choose another name, or move it away.",
-        )  # fmt: skip
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
-        try:
-            with open(descriptor, "wb") as file:
-                count = _write(archive, file, progress)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-    except OSError as error:
-        raise MachineError(
-            "The archive cannot be exported.", value=f"{path}: {error.strerror or error}",
-            rule="an export takes about 0.1 MB for each kernel in a folder that can be written",
-            next_step="Free some space or choose another folder.",
-        ) from error  # fmt: skip
-    return count
-
-
 def import_path(archive: Archive, path: Path, progress: Progress = lambda what, share: None) -> ImportReport:
     """Admit what a shared file, a certificate.json or a folder of runs holds; each entry by itself.
 
@@ -118,26 +84,10 @@ def import_path(archive: Archive, path: Path, progress: Progress = lambda what, 
             with path.open("rb") as file:
                 if _is_heading(file.readline(1000), path):
                     return _import_lines(archive, file, progress)
-            return ImportReport((_offer(archive, str(path), lambda: (read_certificate(path), None)),))
+            return ImportReport((_offer(archive, str(path), partial(_read_certificate, path)),))
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     raise _unreadable(path, "it is neither a file nor a folder")
-
-
-def _write(archive: Archive, file: BinaryIO, progress: Progress) -> int:
-    count = 0
-    file.write(_line({"schema": SCHEMA, "version": VERSION}))
-    with contextlib.closing(archive.certificates()) as certificates:
-        for certificate, operators in certificates:
-            file.write(_line({"certificate": certificate, "operators": operators.to_json() if operators else None}))
-            count += 1
-            progress("exporting", 0.0)
-    file.write(_line({"entries": count}))
-    return count
-
-
-def _line(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, allow_nan=False).encode() + b"\n"
 
 
 def _is_heading(line: bytes, path: Path) -> bool:
@@ -168,7 +118,7 @@ def _import_lines(archive: Archive, file: BinaryIO, progress: Progress) -> Impor
                 return ImportReport(tuple(entries), "it goes on after its last line; the rest was not read")
             missing = f"it says {expected} entries and has {len(entries)}" if expected != len(entries) else ""
             return ImportReport(tuple(entries), missing)
-        entries.append(_offer(archive, f"line {number}", lambda line=line: _parse(line)))  # type: ignore[misc]
+        entries.append(_offer(archive, f"line {number}", partial(_parse, line)))
         progress("importing", file.tell() / size)
     return ImportReport(tuple(entries), "it was cut off: its last line, with the number of entries, is missing")
 
@@ -179,7 +129,7 @@ def _import_runs(archive: Archive, folder: Path, progress: Progress) -> ImportRe
         raise _unreadable(folder, "there is no run in it")
     entries = []
     for number, run in enumerate(runs, 1):
-        entries.append(_offer(archive, run.id, lambda run=run: (read_certificate(run.certificate), None)))  # type: ignore[misc]
+        entries.append(_offer(archive, run.id, partial(_read_certificate, run.certificate)))
         progress("importing", number / len(runs))
     return ImportReport(tuple(entries))
 
@@ -192,7 +142,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(MAX_BYTES + 1)
 
 
-def _parse(line: bytes) -> tuple[Mapping[str, Any], OperatorSignature | None]:
+def _read_certificate(path: Path) -> _Offered:
+    """Certificates do not say which operators their task has."""
+    return read_certificate(path), None
+
+
+def _parse(line: bytes) -> _Offered:
     """A line's certificate and operators; raises InputError for anything else."""
     if len(line) > MAX_BYTES:
         raise _no_entry(f"longer than {MAX_BYTES >> 20} MiB")
@@ -206,9 +161,7 @@ def _parse(line: bytes) -> tuple[Mapping[str, Any], OperatorSignature | None]:
         raise _no_entry(str(error)) from error
 
 
-def _offer(
-    archive: Archive, place: str, read: Callable[[], tuple[Mapping[str, Any], OperatorSignature | None]]
-) -> Imported:
+def _offer(archive: Archive, place: str, read: Callable[[], _Offered]) -> Imported:
     """Admit one entry or say why not; only what is wrong with the entry itself is caught."""
     identity = None
     try:
