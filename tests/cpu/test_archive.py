@@ -1,5 +1,6 @@
 """The archive on SQLite and on a real PostgreSQL server: what enters, what is found, what is shown, what is kept."""
 
+import hashlib
 import threading
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from sqlalchemy import MetaData, create_engine, inspect, text
 from synthetic_certificates import CREATED, certified, changed, of_kind
 
+from assay.archive import migrations
 from assay.archive.archive import Outcome
 from assay.archive.database import locate
 from assay.archive.migrations import MIGRATIONS, VERSION, migrate
@@ -212,8 +214,6 @@ def test_a_newer_archive_is_refused_and_left_alone(archive, location):
 
 def test_a_migration_that_fails_leaves_the_version_that_was(location, monkeypatch):
     at_version(location, 1)
-    from assay.archive import migrations
-
     broken = migrations.Migration(2, (*MIGRATIONS[1].statements, "CREATE TABLE assay_kernels (x INTEGER)"))
     monkeypatch.setattr(migrations, "MIGRATIONS", (MIGRATIONS[0], broken))
     with pytest.raises(Exception, match="does not know"):
@@ -246,8 +246,6 @@ def test_an_entry_that_somebody_changed_in_the_database_is_told(archive, locatio
 
 
 def test_published_migrations_never_change():
-    import hashlib
-
     steps = "\n".join(f"{step.version}\n" + "\n".join(step.statements) for step in MIGRATIONS)
     assert (
         hashlib.sha256(steps.encode()).hexdigest() == "25eab187f1f3e5f30e1a5692e0b88947dba3e9b2e9849eb5ab7c864004280cef"

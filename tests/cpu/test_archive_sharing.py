@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import random
 import resource
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,6 +80,12 @@ def test_an_archive_goes_there_and_back_whole(shared, archive, location, monkeyp
     assert again.read_bytes() == shared.read_bytes()
 
 
+def test_an_empty_archive_is_shared_too(archive, other, tmp_path):
+    assert export_file(archive, tmp_path / "empty.jsonl") == 0
+    report = import_path(other, tmp_path / "empty.jsonl")
+    assert (report.whole, report.entries) == (True, ())
+
+
 def test_each_entry_is_told_and_a_bad_one_stops_nothing(other, tmp_path):
     good, late = three()[0], three()[1]
     forged = changed(good, seconds=1.0) | {"signature": good["signature"]}
@@ -121,8 +129,6 @@ def test_a_line_taken_out_or_added_at_the_end_is_told(shared, other):
 
 
 def test_a_changed_byte_anywhere_is_refused_or_means_the_same(shared, other, archive):
-    import random
-
     content = shared.read_bytes()
     known = {certificate["identity"]: certificate for certificate, _ in archive.certificates()}
     random.seed(1)
@@ -221,8 +227,6 @@ def test_an_export_replaces_nothing_and_a_full_disk_leaves_nothing(shared, archi
 
 
 def test_a_fault_of_the_database_ends_an_import_and_is_no_entrys_fault(shared, tmp_path):
-    import sqlite3
-
     target = open_archive(str(tmp_path / "locked.db"), busy_s=0.1)
     holder = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

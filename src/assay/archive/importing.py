@@ -170,7 +170,8 @@ def _offer(archive: Archive, place: str, read: Callable[[], _Offered]) -> Import
         identity = claimed[:64] if isinstance(claimed, str) else None
         checked = check_admissible(certificate, place)
     except InputError as error:
-        return Imported(place, Outcome.REFUSED, identity, None, f"{error.what} {error.value}".strip())
+        reason = f"{error.what} {error.value.removeprefix(f'{place}: ')}".strip()
+        return Imported(place, Outcome.REFUSED, identity, None, reason)
     admission = archive.admit(checked, operators)  # what the database reports is no entry's fault, and ends the import
     return Imported(place, admission.outcome, admission.identity, admission.signed_by, "")
 

@@ -20,6 +20,7 @@ The archive is a file among this user's data, or what --archive or ASSAY_ARCHIVE
 postgresql://USER@HOST/DATABASE for a team. Only certificates enter that accept and whose signature verifies.
 
 Example: assay archive import runs
+
 Example: assay archive search softmax
 """
 SEARCH = """Find kernels, best first.
@@ -27,6 +28,7 @@ SEARCH = """Find kernels, best first.
 By words that occur in names or sources, by the operators of a task (likeness 1.0: made of the same), or by both.
 
 Example: assay archive search softmax
+
 Example: assay archive search --operator aten.mm --operator aten.gelu --dtype float32 --rank 2
 """
 SHOW = """Show one kernel: what it was certified for, by whom, and its sources.
