@@ -92,7 +92,7 @@ def test_errors_are_json_where_json_was_asked_for(tmp_path):
 
 
 def test_every_verb_shows_an_example():
-    for verb in ("judge", "audit", "verify", "tasks", "doctor"):
+    for verb in ("judge", "audit", "verify", "tasks", "doctor", "archive"):
         done = assay(verb, "--help")
         assert done.returncode == 0
         assert f"Example: assay {verb}" in done.stdout

@@ -176,6 +176,13 @@ def test_sources_and_samples_must_make_sense(tmp_path):
             read_certificate(written(tmp_path, changed))
 
 
+def test_half_a_surrogate_pair_is_refused_and_breaks_nothing(tmp_path):
+    made = certificate()
+    made["task"]["notes"] = ["\ud800"]
+    with pytest.raises(InputError, match="damaged"):
+        read_certificate(written(tmp_path, made))
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError) as caught:
         read_certificate(tmp_path / "nowhere.json")

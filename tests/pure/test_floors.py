@@ -16,6 +16,7 @@ FLOORS = [
     {"tasks", "build"},
     {"referee"},
     {"report"},
+    {"archive"},
     {"engineer"},
     {"api", "cli"},
 ]

@@ -14,7 +14,8 @@ class Exit(IntEnum):
     ACCEPTED = 0
     """The candidate is right and faster; for other verbs: all is well."""
     REJECTED = 1
-    """The candidate failed or is not faster; `verify`: the certificate does not hold; `audit`: degenerate."""
+    """The candidate failed or is not faster; `verify`: the certificate does not hold; `audit`: degenerate;
+    `archive import`: something was refused."""
     BAD_INPUT = 2
     """A wrong argument, an unusable task, an unreadable candidate or certificate."""
     INCONCLUSIVE = 3

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from assay.cli import audit, doctor, judge, tasks, verify
+from assay.cli import archive, audit, doctor, judge, tasks, verify
 from assay.cli.exits import BY_FAULT, Exit
 from assay.errors import AssayError, InputError
 
@@ -29,6 +29,7 @@ app.command("audit", help=audit.HELP)(audit.audit)
 app.command("verify", help=verify.HELP)(verify.verify)
 app.command("tasks", help=tasks.HELP)(tasks.tasks)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
+app.add_typer(archive.app, name="archive", help=archive.HELP)
 
 
 def main() -> None:

@@ -61,18 +61,27 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     sources or samples that make no sense, or was changed.
     """
     path = Path(path)
+    return parse_certificate(_read(path), str(path))
+
+
+def parse_certificate(content: bytes, source: str) -> dict[str, Any]:
+    """The same from bytes; `source` says in errors where they came from."""
     try:
-        certificate = parse_object(_read(path))
+        certificate = parse_object(content)
     except ValueError as error:
-        raise damaged("This is not a certificate.", f"{path}: {error}") from error
-    check_layout(certificate, str(path))
-    if certificate_identity(certificate) != certificate["identity"]:
+        raise damaged("This is not a certificate.", f"{source}: {error}") from error
+    check_layout(certificate, source)
+    try:
+        found = certificate_identity(certificate)
+    except ValueError as error:  # half of a surrogate pair: JSON can write it, no encoding of text can
+        raise damaged("The certificate is damaged.", f"{source}: {error}"[:300]) from error
+    if found != certificate["identity"]:
         raise damaged(
             "The certificate was changed after it was written.",
-            f"{path}: identity {certificate['identity']}"[:200],
+            f"{source}: identity {certificate['identity']}"[:200],
             "the identity is the sha256 of everything else in the certificate",
         )
-    _check_meaning(certificate, str(path))
+    _check_meaning(certificate, source)
     return certificate
 
 

@@ -27,7 +27,7 @@ from assay.tasks.listing import TaskListing
 def render_audit(audit: Audit, task: str, console: Console | None = None) -> None:
     """Print which trivial answers would pass a task, and what that means for it."""
     console = console or make_console()
-    table = _table("Answer", "Passes on", "Fails on")
+    table = plain_table("Answer", "Passes on", "Fails on")
     for each in audit.trivial:
         passes, fails = (", ".join(families) or "nothing" for families in (each.passes_on, each.fails_on))
         table.add_row(Text(one_line(each.answer)), Text(passes), Text(fails))
@@ -47,7 +47,7 @@ def render_audit(audit: Audit, task: str, console: Console | None = None) -> Non
 def render_tasks(listings: Iterable[TaskListing], console: Console | None = None) -> None:
     """Print one line for each task; one that cannot be loaded says why."""
     console = console or make_console()
-    table = _table("Task", "Format", "Family", "What")
+    table = plain_table("Task", "Format", "Family", "What")
     tasks = tuple(listings)
     for each in tasks:
         what = Text(one_line(each.summary)) if each.problem is None else Text(one_line(each.problem), "yellow")
@@ -72,7 +72,7 @@ def render_replay(replay: Replay, certificate: Mapping[str, Any], console: Conso
         rows.append(("Witness", Text(one_line(replay.witness))))
     if here is not None:
         rows.append(("Here", Text(f"{here.verdict.value}, {_speedup_here(here)}")))
-    grid = _grid()
+    grid = plain_grid()
     for name, words in rows:
         grid.add_row(name, words)
     console.print(grid)
@@ -120,7 +120,7 @@ def render_doctor(
 
 
 def _print_facts(facts: MachineFacts, console: Console) -> None:
-    grid = _grid()
+    grid = plain_grid()
     caches = [f"L{c.level} {c.kind} {bytes_text(c.size_bytes)}" for c in facts.caches or ()]
     rows: tuple[tuple[str, str, object], ...] = (
         ("Processor", "cpu_model", facts.cpu_model),
@@ -159,7 +159,7 @@ def _print_peaks(peaks: Peaks | None, console: Console) -> None:
 
 
 def _print_isolation(probed: IsolationReport, held: Isolation | None, console: Console) -> None:
-    table = _table("Isolation layer", "Here", "How, or why not")
+    table = plain_table("Isolation layer", "Here", "How, or why not")
     for state in probed.layers:
         here = Text("yes", "green") if state.available else Text("no", "bold yellow")
         table.add_row(Text(state.layer.value), here, Text(one_line(state.reason)))
@@ -173,14 +173,16 @@ def _print_isolation(probed: IsolationReport, held: Isolation | None, console: C
         console.print()
 
 
-def _grid() -> Table:
+def plain_grid() -> Table:
+    """Names beside values, without lines."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     return grid
 
 
-def _table(*headings: str) -> Table:
+def plain_table(*headings: str) -> Table:
+    """Columns under headings, without lines; the first column is never broken."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=index == 0)
