@@ -34,7 +34,7 @@ def test_an_expensive_proposer_must_earn_its_cost():
 
 
 def test_a_proposer_that_never_brought_anything_is_still_asked():
-    chosen = play({"good": 0.5, "hopeless": 0.0}, {"good": 1.0, "hopeless": 1.0})
+    chosen = play({"good": 0.5, "hopeless": 0.0}, {"good": 1.0, "hopeless": 1000.0})
     assert chosen["hopeless"] >= 15
 
 

@@ -64,6 +64,12 @@ def test_a_search_cut_after_any_record_ends_as_if_it_had_never_been_cut(tmp_path
         assert again == content, "the same ideas, evaluations and strategy states in the same order"
 
 
+@pytest.mark.parametrize("strategy", NAMES)
+def test_writing_down_a_strategy_changes_nothing(strategy):
+    often, never = (run(strategy, settings=Settings(snapshot_every=count)) for count in (1, 10**9))
+    assert often == never
+
+
 def test_resuming_evaluates_nothing_twice(tmp_path):
     uncut, content = journal(tmp_path / "uncut")
     lines = content.splitlines(keepends=True)

@@ -16,6 +16,7 @@ extern "C" int assay_kernel(const assay_call* call) {
   int64_t rows = call->inputs[0].shape[0];
   double total = 0.0;
   int size = 3;
+  int n_threads = call->n_threads;
   std::vector<int> v;
   for (int64_t i = 0; i < rows; ++i) total += SCALE(1'000.5e-3) + v.size();
   const char* text = "total // rows";
@@ -63,7 +64,7 @@ def test_a_cpp_knockoff_renames_a_local_everywhere_and_nothing_else():
     names = {}
     for number in range(12):
         text = knockoff(cpp(CPP), number).files[0].text
-        for old in ("rows", "total", "i", "factor", "size", "right", "left", "a", "b"):
+        for old in ("rows", "total", "i", "factor", "size", "right", "left", "a", "b", "n_threads"):
             if f"{old}_v{number}" in text:
                 names[old] = text
     assert set(names) == {"rows", "total", "i"}, "macros, members, fields and multiply declared names are left alone"

@@ -151,7 +151,10 @@ def test_islands_stay_apart_for_a_long_time_and_all_of_them_work():
     turns = [ask.island for ask, _ in told.values()]
     assert [turns.count(island) for island in range(4)] == [200] * 4
     islands = strategy.islands
-    assert all(len(members) >= 8 for members in islands)
+    for island, members in enumerate(islands):
+        natives = [identity for identity in members if told[identity][0].island == island]
+        assert 8 <= len(members) <= 10
+        assert len(natives) >= 0.75 * len(members), "immigrants hold a quarter at most"
     for one in range(4):
         for other in range(one):
             shared = islands[one] & islands[other]
