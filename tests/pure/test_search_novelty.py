@@ -172,6 +172,14 @@ def test_assembly_keeps_all_names():
     assert "a_v0" not in knockoff(cpp(text), 0).files[0].text
 
 
+def test_a_name_that_another_file_uses_is_no_local():
+    kernel = "int f() { int rows = 1; return rows; }\nint g() { return cols + rows; }\n"
+    files = (SourceFile("kernel.cpp", kernel), SourceFile("sizes.h", "inline int rows = 2, cols = 3;\n"))
+    candidate = Candidate("c", Language.CPP, files, "assay_kernel")
+    assert "rows_v" not in knockoff(candidate, 0).files[0].text
+    assert "rows_v0" in knockoff(cpp(kernel), 0).files[0].text
+
+
 def test_text_that_does_not_parse_counts_as_it_is():
     assert fingerprint(python("def (:")) != fingerprint(python("def (: "))
     assert knockoff(python("def (:"), 1).identity != python("def (:").identity

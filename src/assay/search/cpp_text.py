@@ -1,7 +1,7 @@
 """C++ as tokens: a form without comments, layout and names of locals; and one local renamed.
 
 A name counts as a local only where that is beyond doubt: declared with a built-in type, never called, never a member,
-not in a preprocessor line or a string of assembly. All its uses in the file are renamed together.
+not in a preprocessor line, another file or beside assembly. All its uses in the file are renamed together.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+NAME = re.compile(r"[A-Za-z_]\w*")
 
 BUILT_IN = frozenset(
     re.findall(
@@ -45,10 +47,18 @@ def tokens(text: str) -> list[tuple[str, str]]:
     return [(match.lastgroup or "mark", match.group()) for match in TOKEN.finditer(text) if match.lastgroup != "tag"]
 
 
-def normal_form(text: str) -> str:
-    """Tokens without comments and layout; locals by order of appearance."""
+def names_of(text: str) -> frozenset[str]:
+    """Every name in a file, in directives too."""
+    named = {token for group, token in tokens(text) if group == "name"}
+    directives = (token for group, token in tokens(text) if group == "directive")
+    return frozenset(named.union(*(NAME.findall(directive) for directive in directives)))
+
+
+def normal_form(text: str, elsewhere: frozenset[str] = frozenset()) -> str:
+    """Tokens without comments and layout; locals by order of appearance, but for names that other files use."""
     found = tokens(text)
-    numbers = {name: f"$local{number}" for number, name in enumerate(locals_of(found))}
+    free = [name for name in locals_of(found) if name not in elsewhere]
+    numbers = {name: f"$local{number}" for number, name in enumerate(free)}
     parts = []
     for group, token in found:
         if group == "directive":
@@ -60,10 +70,10 @@ def normal_form(text: str) -> str:
     return " ".join(parts)
 
 
-def rename_one(text: str, number: int) -> str:
+def rename_one(text: str, number: int, elsewhere: frozenset[str] = frozenset()) -> str:
     """The same text with one local under a new name; unchanged if there is none beyond doubt."""
     found = tokens(text)
-    names = locals_of(found)
+    names = [name for name in locals_of(found) if name not in elsewhere]
     if not names:
         return text
     old = names[number % len(names)]
@@ -80,7 +90,7 @@ def locals_of(found: list[tuple[str, str]]) -> list[str]:
     if names & {"asm", "__asm__", "__asm"}:
         return []
     declared: dict[str, None] = {}
-    doubtful = {name for group, token in code if group == "directive" for name in re.findall(r"[A-Za-z_]\w*", token)}
+    doubtful = {name for group, token in code if group == "directive" for name in NAME.findall(token)}
     depth = 0
     for index in range(1, len(code) - 1):
         (_, before), (group, token), (_, after) = code[index - 1 : index + 2]

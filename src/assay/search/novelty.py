@@ -24,20 +24,20 @@ def fingerprint(candidate: Candidate) -> str:
     return identity(
         {
             "language": candidate.language.value,
-            "files": [{"path": file.path, "text": normal_form(file)} for file in candidate.files],
+            "files": [{"path": file.path, "text": normal_form(file, candidate)} for file in candidate.files],
             "entry": candidate.entry,
             "flags": list(candidate.flags),
         }
     )
 
 
-def normal_form(file: SourceFile) -> str:
+def normal_form(file: SourceFile, candidate: Candidate) -> str:
     """A text that is the same for files that differ in comments, layout or names of locals only."""
     suffix = PurePosixPath(file.path).suffix
     if suffix in PYTHON_SUFFIXES:
         return python_text.normal_form(file.text)
     if suffix in CPP_SUFFIXES:
-        return cpp_text.normal_form(file.text)
+        return cpp_text.normal_form(file.text, _names_elsewhere(file, candidate))
     return file.text
 
 
@@ -53,9 +53,17 @@ def knockoff(candidate: Candidate, number: int) -> Candidate:
         if suffix in PYTHON_SUFFIXES:
             text = python_text.rename_one(file.text, number) + f"\n\n# Variant {number}.\n"
         elif suffix in CPP_SUFFIXES:
-            text = cpp_text.rename_one(file.text, number) + f"\n\n// Variant {number}.\n"
+            text = (
+                cpp_text.rename_one(file.text, number, _names_elsewhere(file, candidate))
+                + f"\n\n// Variant {number}.\n"
+            )
         else:
             continue
         files = (*candidate.files[:index], SourceFile(file.path, text), *candidate.files[index + 1 :])
         return replace(candidate, name=f"{candidate.name}-knockoff-{number}", files=files, parent=candidate.identity)
     raise ValueError(f"a knockoff needs a C++ or Python file, not {[file.path for file in candidate.files]}")
+
+
+def _names_elsewhere(file: SourceFile, candidate: Candidate) -> frozenset[str]:
+    """Names in a candidate's other files: a header's global or macro may share one with a local."""
+    return frozenset().union(*(cpp_text.names_of(other.text) for other in candidate.files if other is not file))
