@@ -74,8 +74,8 @@ class Paid:
 
 
 def test_tokens_and_money_end_a_search_too_and_duplicates_are_paid_for():
-    assert run(budget=Budget(tokens=950), proposers=[Paid()]).spent.tokens == 1000
-    result = run(budget=Budget(money=1.9), proposers=[Paid()])
+    assert run(budget=Budget(tokens=950, evaluations=200), proposers=[Paid()]).spent.tokens == 1000
+    result = run(budget=Budget(money=1.9, evaluations=200), proposers=[Paid()])
     assert result.spent.money == 2.0
     assert "money" in result.words
 
@@ -246,6 +246,14 @@ def test_the_leader_and_the_finalists_have_full_evaluations_only():
     assert all(each.evaluation.fidelity is Fidelity.FULL and each.evaluation.passed for each in known)
     scores = [each.evaluation.score for each in result.finalists]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_search_that_ends_before_a_full_evaluation_has_a_best_but_no_leader():
+    written = ideas(1)
+    result = run(proposers=[Scripted(written)], verifier=Table({}, lambda: 0.3), budget=Budget(evaluations=2))
+    assert result.leader is None
+    assert result.finalists == ()
+    assert result.best.evaluation.fidelity is Fidelity.SCREEN
 
 
 def test_what_fails_in_full_never_leads_whatever_the_screen_said():

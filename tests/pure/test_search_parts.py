@@ -111,6 +111,13 @@ def test_everything_is_screened_a_share_is_timed_and_only_full_timings_make_fina
     assert halving.finalists(3) == tuple(sorted(scores, key=scores.get, reverse=True)[:3])
 
 
+def test_what_is_nearest_to_a_full_evaluation_comes_first():
+    halving = Halving((Rung(SCREEN, 1.0), Rung(SHORT, 1.0), Rung(FULL, 1.0)))
+    for identity, fidelity in (("a", SCREEN), ("b", SCREEN), ("a", SHORT)):
+        halving.record(evaluation(identity, 0.5, fidelity))
+    assert halving.next() == ("a", FULL)
+
+
 def test_ideas_seen_in_part_only_are_no_finalists():
     halving = Halving()
     halving.enter("a")

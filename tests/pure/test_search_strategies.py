@@ -81,6 +81,16 @@ def test_a_score_told_again_replaces_the_first_one(name):
         assert name == "mcts" or best not in ask.parents, "what failed a closer look is no parent any more"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_telling_the_same_again_changes_nothing(name):
+    strategy = make(name)
+    told = drive(strategy, 50)
+    before = json.dumps(strategy.to_json())
+    for identity, (ask, score) in told.items():
+        strategy.tell(ask, identity, score)
+    assert json.dumps(strategy.to_json()) == before
+
+
 def test_best_of_n_only_asks_for_fresh_ideas():
     assert {ask.kind for ask, _ in drive(make("best_of_n"), 30).values()} == {Kind.FRESH}
 
