@@ -15,6 +15,7 @@ FLOORS = [
     {"sandbox"},
     {"tasks", "build"},
     {"referee"},
+    {"search"},
     {"report"},
     {"archive"},
     {"engineer"},
