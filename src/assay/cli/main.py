@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from assay.cli import archive, audit, doctor, judge, tasks, verify
+from assay.cli import archive, audit, doctor, judge, optimize, tasks, verify
 from assay.cli.exits import BY_FAULT, Exit
 from assay.errors import AssayError, InputError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("optimize", help=optimize.HELP)(optimize.optimize)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("audit", help=audit.HELP)(audit.audit)
 app.command("verify", help=verify.HELP)(verify.verify)

@@ -18,31 +18,11 @@ from assay.engineer.codegen.index import Loop, Size, cpp
 from assay.engineer.codegen.nest import Nest
 from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
 from assay.engineer.codegen.scalars import Position, loads, walk
+from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import TYPES
 
 PRELUDE = Path(__file__).with_name("prelude.h")
 """Copied into every candidate, which is a self-contained folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What may be tuned without changing results beyond rounding.
-
-    `lanes`: elements of a block where the contiguous axis is not reduced. `block`: elements of a task of a plain map.
-    `keep`: store heavy values instead of computing them again. `apart`: fuse nothing. `wide`: 512-bit vectors.
-    """
-
-    lanes: int = 64
-    block: int = 8192
-    keep: bool = True
-    apart: bool = False
-    wide: bool = True
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """For the compiler. Without trapping, comparisons become vectors; contraction is GNU C++'s default."""
-        width = ("-mprefer-vector-width=512",) if self.wide else ()
-        return ("-ffp-contract=fast", "-fno-trapping-math", *width)
 
 
 @dataclass(slots=True)
@@ -74,7 +54,7 @@ def write(program: Program, kernels: list[Kernel | Product], schedule: Schedule)
             body += _product(kernel)
             file.links.add("-ltorch_cpu")
         else:
-            nest = Nest(program, collapse(kernel), shared, schedule.lanes, schedule.block, next_slot, program.hints)
+            nest = Nest(program, collapse(kernel), shared, schedule, next_slot)
             body += nest.lines()
             next_slot = max(next_slot, nest.next_slot)
     if next_slot > 64:

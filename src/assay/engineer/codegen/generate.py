@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from assay.core.sources import Candidate, Language, SourceFile
-from assay.engineer.codegen.emit import PRELUDE, Schedule, write
+from assay.engineer.codegen.emit import PRELUDE, write
 from assay.engineer.codegen.fuse import fuse
 from assay.engineer.codegen.lower import lower
 from assay.engineer.codegen.program import Unsupported
+from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import Graph
 
 __all__ = ["Schedule", "Unsupported", "generate"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import sympy
@@ -24,12 +24,14 @@ from assay.engineer.codegen.scalars import (
     positions,
     walk,
 )
+from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import TYPES
 
 _WORTH_THREADS = 16384
 """Elements below which one thread does it alone: waking another takes some 10 us here."""
 _WORTH_A_TASK = 2048
 """Elements; finding a task's place takes some ten divisions."""
+_LEAST_STREAMED_BYTES = 4
 _PART = 512
 """Elements of a partial sum."""
 _TILE = 32
@@ -50,17 +52,15 @@ class Nest:
     Three forms: rows (the contiguous axis is reduced), lanes (it is not), and a plain map (nothing is reduced).
     """
 
-    def __init__(
-        self, program: Program, kernel: Kernel, shared: set[str], lanes: int, block: int, next_slot: int,
-        hints: Mapping[str, int],
-    ) -> None:  # fmt: skip
-        self._hints = hints
+    def __init__(self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule, next_slot: int) -> None:
+        self._hints = program.hints
         self._program, self._kernel, self._shared = program, kernel, shared
-        self._lanes, self._block, self.next_slot = lanes, block, next_slot
+        self._lanes, self._block, self.next_slot = schedule.lanes, schedule.block, next_slot
         self._lane = self._contiguous_axis()
         self._by_lanes = bool(kernel.reduced) and self._lane not in kernel.reduced
         self._levels = self._levelled()
         self._kept: dict[str, str] = {}
+        self._stream = schedule.stream
         self._count = 0
 
     def lines(self) -> list[str]:
@@ -223,8 +223,7 @@ class Nest:
             if step.kind is Kind.REDUCE:
                 after += self._after(step)
         scanned = any(step.kind is Kind.SCAN for step in steps) and not self._by_lanes
-        partial = [step for step in steps if self._by_parts(step)]
-        return [*lines, *self._loops(scope.lines, clauses, partial, simd=not scanned), *after]
+        return [*lines, *self._loops(scope.lines, clauses, steps, simd=not scanned), *after]
 
     def _by_parts(self, step: Definition) -> bool:
         """A long sum in single precision is summed in parts: 18,000 elements at once erred by more than is granted."""
@@ -246,7 +245,7 @@ class Nest:
     def _accumulator(self, step: Definition) -> str:
         return f"part_{step.buffer}" if self._by_parts(step) else self._array(step)
 
-    def _loops(self, body: list[str], clauses: list[str], partial: list[Definition], *, simd: bool) -> list[str]:
+    def _loops(self, body: list[str], clauses: list[str], steps: list[Definition], *, simd: bool) -> list[str]:
         """The reduced axes' loops around a body, the contiguous axis innermost."""
         inner = [axis for axis in self._kernel.reduced if axis is not self._lane]
         pragma = [" ".join(["#pragma omp simd", *clauses])] if simd else []
@@ -254,18 +253,21 @@ class Nest:
             loops = body
         elif self._by_lanes or not self._kernel.reduced:
             loops = self._lane_loop(body)
+            if not self._kernel.reduced:
+                loops += [line for step in steps for line in self._streamed(step, "first", "count")]
         else:
-            loops = self._row_loop([*pragma], body, partial)
+            loops = self._row_loop(pragma, body, steps)
         for axis in reversed(inner):
             head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
             loops = [head, *("  " + line for line in loops), "}"]
         return loops
 
-    def _row_loop(self, pragma: list[str], body: list[str], partial: list[Definition]) -> list[str]:
+    def _row_loop(self, pragma: list[str], body: list[str], steps: list[Definition]) -> list[str]:
         """Along the contiguous axis, in parts where a sum wants that."""
         lane = self._lane
         assert lane is not None
         name, size = lane.name, cpp(lane.size)
+        partial = [step for step in steps if self._by_parts(step)]
         first, last = ("start", "end") if partial else ("0", size)
         loop = [
             *pragma,
@@ -273,8 +275,9 @@ class Nest:
             *("  " + x for x in body),
             "}",
         ]
+        streamed = [line for step in steps for line in self._streamed(step, "0", size)]
         if not partial:
-            return loop
+            return [*loop, *streamed]
         kinds = [(TYPES[step.body.dtype], step.buffer) for step in partial]
         return [
             f"for (int64_t start = 0; start < {size}; start += {_PART}) {{",
@@ -283,6 +286,7 @@ class Nest:
             *("  " + line for line in loop),
             *(f"  total_{buffer} += part_{buffer};" for _, buffer in kinds),
             "}",
+            *streamed,
         ]
 
     def _lane_loop(self, body: list[str]) -> list[str]:
@@ -310,6 +314,10 @@ class Nest:
                           f"for (int lane = 0; lane < {self._lanes}; lane++) {carried}[lane] = {start};"]  # fmt: skip
             else:
                 lines.append(f"{kind} {carried} = {start};")
+        if self._is_streamed(step) and self._lane is not None:
+            size = cpp(self._lane.size) if self._in_rows else str(self._block)
+            lines.append(f"{kind}* __restrict out_{name} = scratch<{kind}>({self.next_slot}, {size});")
+            self.next_slot += 1
         if step.kind is not Kind.REDUCE and self._needs_row(step):
             row = f"row_{step.buffer}"
             self._kept[step.buffer] = row
@@ -356,9 +364,39 @@ class Nest:
             value = carried
         kind = TYPES[step.body.dtype]
         lines.append(f"const {kind} {name} = {value};")
+        if self._is_streamed(step):
+            place = self._lane.name if self._in_rows and self._lane is not None else "lane"
+            return [*lines, f"out_{name}[{place}] = {name};"]
         if step.buffer in self._kept:
             lines.append(f"{self._kept[step.buffer]}[{self._row_place()}] = {name};")
         return [*lines, *self._stores(step, name)]
+
+    def _is_streamed(self, step: Definition) -> bool:
+        """Whether the elements are collected first and written past the caches: rows of results, and no pieces."""
+        lane = self._lane
+        return (
+            self._stream
+            and not self._by_lanes
+            and lane is not None
+            and step.kind is not Kind.REDUCE
+            and lane in step.axes
+            and bool(step.target.coeff(lane) == 1)
+            and self._program.buffers[step.buffer].place is Place.OUTPUT
+            and step.body.dtype.size_bytes >= _LEAST_STREAMED_BYTES
+            and not self._read_again(step)
+            and self._other_contiguous_axis() is None
+        )
+
+    def _read_again(self, step: Definition) -> bool:
+        return any(one.buffer == step.buffer for other in self._kernel.steps for one in loads(other.body))
+
+    def _streamed(self, step: Definition, first: str, count: str) -> list[str]:
+        """What was collected, from `first` along the contiguous axis on."""
+        lane = self._lane
+        if lane is None or not self._is_streamed(step):
+            return []
+        base = cpp(replaced(step.target, {lane: sympy.Integer(0)}))
+        return [f"stream(&{step.buffer}[{base} + {first}], out_{self._array(step)}, {count});"]
 
     def _after(self, step: Definition) -> list[str]:
         """A finished reduction gets its name, and goes to memory where others want it."""

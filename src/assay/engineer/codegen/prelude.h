@@ -1,5 +1,8 @@
 // Functions that generated kernels call. They have no branches, so that loops over them become vectors.
 #include <assay/kernel.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +160,29 @@ inline T* scratch(int slot, int64_t count) {
     mine.bytes[slot] = mine.memory[slot] ? wanted : 0;
   }
   return static_cast<T*>(mine.memory[slot]);
+}
+
+// Copies to memory that nobody reads soon: past the caches, so that a line is not read before it is overwritten.
+template <typename T>
+inline void stream(T* to, const T* from, int64_t count) {
+  int64_t i = 0;
+#if defined(__AVX512F__)
+  constexpr int64_t step = 64 / sizeof(T);
+  for (; i < count && reinterpret_cast<uintptr_t>(to + i) % 64 != 0; i++) to[i] = from[i];
+  for (; i + step <= count; i += step) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+  }
+  _mm_sfence();
+#elif defined(__AVX2__)
+  constexpr int64_t step = 32 / sizeof(T);
+  for (; i < count && reinterpret_cast<uintptr_t>(to + i) % 32 != 0; i++) to[i] = from[i];
+  for (; i + step <= count; i += step) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+  }
+  _mm_sfence();
+#endif
+  for (; i < count; i++) to[i] = from[i];
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ def _tanh_of_softplus(one: Scalar) -> Scalar:
 
 
 def _factored(one: Scalar) -> Scalar:
-    """a s + (b s + c) = (a + b) s + c: where b s is large (a normalisation far from zero) the left form loses digits."""
+    """a s + (b s + c) = (a + b) s + c: far from zero, where b s is large, the left form loses digits."""
     for first, second in _orders(one, "add"):
         for a, s in _orders(first, "mul"):
             for scaled, c in _orders(second, "add"):

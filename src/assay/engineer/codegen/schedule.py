@@ -1,0 +1,54 @@
+"""What may be tuned without changing results beyond rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One way to write a program's loops.
+
+    `lanes`: elements of a block where the contiguous axis is not reduced. `block`: elements of a task of a plain map.
+    `keep`: store heavy values instead of computing them again. `apart`: fuse nothing. `wide`: 512-bit vectors.
+    `stream`: write results past the caches.
+    """
+
+    lanes: int = 64
+    block: int = 8192
+    keep: bool = True
+    apart: bool = False
+    wide: bool = True
+    stream: bool = False
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """For the compiler. Without trapping, comparisons become vectors; contraction is GNU C++'s default."""
+        width = ("-mprefer-vector-width=512",) if self.wide else ()
+        return ("-ffp-contract=fast", "-fno-trapping-math", *width)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Schedule:
+        """The inverse of `to_json`; raises ValueError for values that are not on the list of choices."""
+        found = cls(**{field.name: data[field.name] for field in fields(cls)})
+        for name, values in CHOICES.items():
+            if getattr(found, name) not in values:
+                raise ValueError(f"{name} is {getattr(found, name)!r}, not one of {values}")
+        return found
+
+
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "lanes": (16, 32, 64, 128, 256, 1024),
+    "block": (1024, 4096, 8192, 32768),
+    "keep": (True, False),
+    "apart": (False, True),
+    "wide": (True, False),
+    "stream": (False, True),
+}
+"""What a search may choose: 16 lanes are one vector, 1024 floats a quarter of a first-level cache of 16 KB."""

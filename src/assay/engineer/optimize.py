@@ -1,0 +1,143 @@
+"""A task in, a certified faster kernel out: trace, search, and the referee's own judgement of the finalists.
+
+The search's scores only choose who is judged. What is claimed is measured anew, in fresh processes and with new
+secrets, so that the luck of having been chosen is worth nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from assay.core.config import JudgeConfig
+from assay.core.sources import Task
+from assay.core.verdicts import Verdict
+from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.tracing import Tracing
+from assay.engineer.trial import RUNGS, Trials
+from assay.referee.bench import Progress
+from assay.referee.judge import Referee
+from assay.referee.judgement import Judgement
+from assay.search import (
+    AnyOf,
+    Budget,
+    Event,
+    ExpectedGain,
+    FileLedger,
+    NearFloor,
+    Plateau,
+    Result,
+    Settings,
+    make,
+    thinking,
+)
+
+_JUDGING_S = 25.0
+"""A finalist's judgement, start-up included: 12 to 20 s for a kernel of 1 ms."""
+_LEAST_SEARCH_SHARE = 0.5
+_NEAR = 0.95
+"""Of the measured roof: what is left is the noise of the roof's own measurement."""
+_PLATEAU_IDEAS = 30
+_LEAST_GAIN_PER_S = 1e-4
+"""Log speedup a second: 0.6 % a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeConfig:
+    """Settings of one optimisation.
+
+    Args:
+        budget_s: seconds in all, the finalists' judgements included.
+        strategy: a name of `assay.search.make`.
+        seed: of the search; the referee's secrets are its own.
+        threads: granted to both sides; 0 stands for all usable cores.
+        baseline: what to beat, as for a judgement.
+        finalists: how many candidates are judged at most, best first, until one is accepted.
+
+    Raises ValueError for settings that no run can honour.
+    """
+
+    budget_s: float = 300.0
+    strategy: str = "evolution"
+    seed: int = 0
+    threads: int = 0
+    baseline: str = "best"
+    finalists: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget_s <= 86400 or self.finalists < 1:
+            raise ValueError("the budget must be between 0 and 86400 seconds, and one finalist at least is judged")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What came of it. `judgements` are those of the finalists in the order judged; the last is accepted or none is."""
+
+    search: Result
+    judgements: tuple[Judgement, ...]
+    operators: tuple[str, ...]
+
+    @property
+    def accepted(self) -> Judgement | None:
+        """The judgement that ends in a certificate of a faster kernel."""
+        return next((each for each in self.judgements if each.verdict is Verdict.ACCEPT), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is worth keeping besides the journal and the certificates."""
+        search, wins = self.search, self.search.false_wins
+        return {
+            "cause": search.cause.value,
+            "words": search.words,
+            "ideas": search.ideas,
+            "duplicates": search.duplicates,
+            "seconds": search.spent.seconds,
+            "evaluations": search.spent.evaluations,
+            "overhead_share": search.overhead_share,
+            "knockoffs": {"run": wins.run, "tried": wins.tried, "won": wins.won},
+            "history": [[each.seconds, each.ideas, each.score] for each in search.history],
+            "judged": [
+                {"candidate": j.candidate.identity, "verdict": j.verdict.value, "speedup": j.speedup}
+                for j in self.judgements
+            ],
+            "operators": list(self.operators),
+        }  # fmt: skip
+
+
+def optimize_task(
+    task: Task, config: OptimizeConfig, ledger: FileLedger, watch: Callable[[Event], None], progress: Progress
+) -> Optimized:
+    """Search and judge. `watch` sees every event of the search, `progress` the stages around it.
+
+    Raises InputError where the task has no graph or no generator, TaskError and MachineError as a judgement does.
+    """
+    progress("tracing the task", 0.0)
+    with Tracing() as tracing:
+        graph = tracing.trace(task)
+    proposers = [Codegen(graph, task.name)]
+    strategy = make(config.strategy)
+    seconds = max(config.budget_s - config.finalists * _JUDGING_S, _LEAST_SEARCH_SHARE * config.budget_s)
+    stop = AnyOf((NearFloor(_NEAR), Plateau(_PLATEAU_IDEAS), ExpectedGain(_LEAST_GAIN_PER_S)))
+    settings = Settings(rungs=RUNGS, finalists=config.finalists)
+    result: Result | None = None
+    with Trials(task, config.threads, config.baseline) as trials:
+        for event in thinking(
+            task, proposers, trials, strategy, Budget(seconds=seconds), stop, ledger, config.seed, settings
+        ):
+            watch(event)
+            result = event.result
+    assert result is not None, "a search ends with its result"
+    return Optimized(result, _judged(task, config, result, progress), graph.signature)
+
+
+def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progress) -> tuple[Judgement, ...]:
+    """The finalists' judgements, best first, until one is accepted."""
+    judgements: list[Judgement] = []
+    if not result.finalists:
+        return ()
+    with Referee(JudgeConfig(threads=config.threads, baseline=config.baseline)) as referee:
+        for known in result.finalists:
+            judgements.append(referee.judge(task, known.idea.candidate, progress))
+            if judgements[-1].verdict is Verdict.ACCEPT:
+                break
+    return tuple(judgements)

@@ -1,0 +1,1 @@
+"""Who writes candidates: each module is one proposer."""

@@ -1,0 +1,99 @@
+"""The generator as a proposer: schedules of a task's graph, a few that are usually good, then their neighbours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from assay.engineer.codegen.generate import generate
+from assay.engineer.codegen.program import Unsupported
+from assay.engineer.codegen.schedule import CHOICES, Schedule
+from assay.engineer.graph import Graph
+from assay.errors import InputError
+from assay.search import Idea, Kind, Request
+
+STARTS = (
+    Schedule(),
+    Schedule(stream=True),
+    Schedule(keep=False),
+    Schedule(lanes=256, block=4096),
+    Schedule(apart=True),
+)
+"""Tried first: the default, and one step into each direction that has paid off on some task."""
+_TRIES = 40
+"""Draws of a neighbour until one is new; there are 384 schedules in all."""
+
+
+class Codegen:
+    """Proposes schedules. Raises InputError where the graph holds an operator without a generator.
+
+    Its memory of what it has proposed is only a saving: an idea comes back as a duplicate otherwise.
+    """
+
+    name = "codegen"
+
+    def __init__(self, graph: Graph, task_name: str) -> None:
+        self._graph, self._task = graph, task_name
+        self._proposed: set[Schedule] = set()
+        try:
+            self._texts = {generate(graph, STARTS[0], task_name).files[0].text}
+        except Unsupported as error:
+            raise InputError(
+                "no C++ kernel can be generated for this task", value=str(error), rule="see docs/engineer.md",
+                next_step="judge a kernel of your own with assay judge",
+            ) from error  # fmt: skip
+        self._texts.clear()
+
+    def propose(self, request: Request) -> Idea | None:
+        """A schedule that is new in its text too: some choices do not matter to some graphs."""
+        for _ in range(_TRIES):
+            found = self._next(request)
+            if found is None:
+                return None
+            schedule, parents = found
+            self._proposed.add(schedule)
+            candidate = generate(self._graph, schedule, self._task)
+            text = candidate.files[0].text + " ".join(candidate.flags)
+            if text not in self._texts:
+                self._texts.add(text)
+                return Idea(candidate, self.name, parents, json.dumps(schedule.to_json()))
+        return None
+
+    def _next(self, request: Request) -> tuple[Schedule, tuple[str, ...]] | None:
+        if request.kind is Kind.FRESH:
+            return next(((start, ()) for start in STARTS if start not in self._proposed), None)
+        known = [(parent.idea.identity, schedule) for parent in request.parents
+                 if (schedule := read_schedule(parent.idea)) is not None]  # fmt: skip
+        if not known:
+            return None
+        for _ in range(_TRIES):
+            made = _crossed(known, request.rng) if len(known) > 1 else _moved(known[0][1], request.rng)
+            if made not in self._proposed:
+                return made, tuple(identity for identity, _ in known)
+        return None
+
+
+def read_schedule(idea: Idea) -> Schedule | None:
+    """The schedule of an idea of this proposer, None for others."""
+    if idea.proposer != Codegen.name:
+        return None
+    try:
+        return Schedule.from_json(json.loads(idea.note))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _moved(schedule: Schedule, rng: np.random.Generator) -> Schedule:
+    """Another value in one or two places."""
+    for name in rng.choice(list(CHOICES), size=int(rng.integers(1, 3)), replace=False):
+        others = [value for value in CHOICES[str(name)] if value != getattr(schedule, str(name))]
+        schedule = replace(schedule, **{str(name): others[int(rng.integers(len(others)))]})
+    return schedule
+
+
+def _crossed(parents: list[tuple[str, Schedule]], rng: np.random.Generator) -> Schedule:
+    """Each choice from either parent."""
+    picks = {name: getattr(parents[int(rng.integers(len(parents)))][1], name) for name in CHOICES}
+    return Schedule(**picks)

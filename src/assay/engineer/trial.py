@@ -1,0 +1,115 @@
+"""The search's verifier: the referee at growing fidelities. It scores; nothing that it says is a verdict.
+
+A screening times too few rounds for an interval, so its score is the ratio of medians of its own samples, net of the
+shell. A full evaluation is a real judgement with a small budget. The certificate comes from another judgement still, in
+fresh processes and with new secrets, once the search is over.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from assay.build.cpp import CppBuilder
+from assay.core.config import Depth, JudgeConfig
+from assay.core.sources import Language, Task
+from assay.core.verdicts import Weight
+from assay.errors import CandidateError
+from assay.referee.judge import Referee
+from assay.referee.judgement import Judgement, Timing
+from assay.referee.timing.samples import Side, Triples
+from assay.search import Evaluation, Fidelity, Idea, Rung
+
+RUNGS = (Rung(Fidelity.BUILD, 1.0), Rung(Fidelity.SCREEN, 0.25), Rung(Fidelity.FULL, 1.0))
+"""A screening takes 3 s and a full evaluation 10: a quarter of what is right goes on."""
+_FULL_BUDGET_S = 4.0
+_DEPTHS = {Fidelity.SCREEN: Depth.SCREEN, Fidelity.SHORT: Depth.FULL, Fidelity.FULL: Depth.FULL}
+
+
+class Trials:
+    """Evaluates ideas for one task. A context manager, which holds a referee for each depth."""
+
+    def __init__(self, task: Task, threads: int, baseline: str) -> None:
+        self._task = task
+        self._builder = CppBuilder()
+        self._referees: dict[Depth, Referee] = {}
+        self._config = {
+            Depth.SCREEN: JudgeConfig(depth=Depth.SCREEN, threads=threads, baseline=baseline),
+            Depth.FULL: JudgeConfig(budget_s=_FULL_BUDGET_S, threads=threads, baseline=baseline),
+        }
+
+    def evaluate(self, idea: Idea, fidelity: Fidelity) -> Evaluation:
+        """See `assay.search.Verifier`."""
+        started = time.monotonic()
+        if fidelity is Fidelity.BUILD:
+            words = self._build_words(idea)
+            return Evaluation(idea.identity, fidelity, not words, None, words or "builds", time.monotonic() - started)
+        judgement = self.referee(_DEPTHS[fidelity]).judge(self._task, idea.candidate)
+        score, words = _score(judgement)
+        return Evaluation(
+            idea.identity, fidelity, score is not None, score, words, time.monotonic() - started,
+            near_limit=_near_limit(judgement),
+        )  # fmt: skip
+
+    def referee(self, depth: Depth) -> Referee:
+        """The referee of a depth, started when first wanted."""
+        if depth not in self._referees:
+            self._referees[depth] = Referee(self._config[depth])
+        return self._referees[depth]
+
+    def _build_words(self, idea: Idea) -> str:
+        """The compiler's words, empty where it builds."""
+        if idea.candidate.language is not Language.CPP:
+            return ""
+        try:
+            self._builder.build(idea.candidate)
+        except CandidateError as error:
+            return f"{error.what}: {error.value}"
+        return ""
+
+    def close(self) -> None:
+        """End every process."""
+        for referee in self._referees.values():
+            referee.close()
+        self._builder.close()
+
+    def __enter__(self) -> Trials:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _score(judgement: Judgement) -> tuple[float | None, str]:
+    """The log speedup and a line about it; None with the reason for what is wrong or could not be timed."""
+    wrong = [f for f in judgement.findings if f.weight is Weight.FATAL and f.code != "not-faster"]
+    if wrong:
+        return None, "; ".join(f"{finding.code}: {finding.message}" for finding in wrong)
+    if judgement.timing is None:
+        return None, "; ".join(finding.message for finding in judgement.findings) or "it was not timed"
+    ratio = _ratio(judgement.timing)
+    if ratio is None:
+        return None, "every turn was preempted, or took no longer than the shell"
+    return math.log(ratio), f"{ratio:.3f}x, {judgement.timing.claim.message}"
+
+
+def _ratio(timing: Timing) -> float | None:
+    """The claim's own estimate, else that of medians over turns."""
+    if timing.claim.speedup is not None:
+        return timing.claim.speedup.ratio
+    triples = Triples.from_samples(timing.samples).timed()
+    clean = ~triples.preempted()[:, [Side.BASELINE, Side.CANDIDATE]].any(axis=1)
+    if not clean.any():
+        return None
+    net = triples.wall_ns[clean] - [timing.overhead.of(side) for side in Side]
+    if (net <= 0).any():
+        return None
+    return float(np.exp(np.median(np.log(net[:, Side.BASELINE] / net[:, Side.CANDIDATE]))))
+
+
+def _near_limit(judgement: Judgement) -> float | None:
+    """The share of this machine's measured roof that the candidate's median call reaches; None where it is unknown."""
+    point = judgement.timing.roofline.get("candidate") if judgement.timing else None
+    return None if point is None else max(point.memory_fraction, point.compute_fraction or 0.0)
