@@ -11,10 +11,10 @@ from typing import Any
 
 from assay.core.config import Depth
 from assay.core.sources import Candidate, Task
+from assay.referee.agenda import Agenda
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.party import Program
 from assay.referee.protocol.shell_cost import CALLS
-from assay.referee.schedule import Schedule
 from assay.referee.timing.pairing import Refusal
 from assay.referee.timing.planning import detectable_speedup
 from assay.tasks.candidates import load_candidate
@@ -69,7 +69,7 @@ def _detectable(arena: Arena, program: Program, budget_s: int) -> dict[str, Any]
     call_ns = arena.median_ns(program)
     if call_ns != call_ns:
         return {"refused": "every call was preempted"}
-    hidden = Schedule(arena.bench, sealed_late=False).hidden_turns
+    hidden = Agenda(arena.bench, sealed_late=False).hidden_turns
     chosen = measure_costs(arena.bench, program, call_ns, hidden, CALLS[Depth.FULL]).plan(budget_s)
     if isinstance(chosen, Refusal):
         return {"refused": chosen.message, "call_us": call_ns / 1e3}

@@ -13,7 +13,8 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen.index import Size, floor_div, modulo
 from assay.errors import InputError
 
-_SYMBOL = re.compile(r"[a-z]{1,4}[0-9]{1,6}")
+_SYMBOL, _NAME = re.compile(r"[a-z]{1,4}[0-9]{1,6}"), re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+"""Names go into C++ as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def read_graph(data: Mapping[str, Any]) -> Graph:
 
 
 def _node(data: Mapping[str, Any]) -> Node:
+    if not _NAME.fullmatch(str(data["name"])):
+        raise InputError("an operator has a strange name", value=str(data["name"])[:50])
     operator = str(data["op"]).removesuffix(".default")
     if "built-in function" in operator or "<function" in operator:
         operator = "size"

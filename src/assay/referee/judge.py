@@ -106,7 +106,7 @@ class Referee:
         bench, program = prepared.bench, prepared.baseline.program
         nulls = null_programs(bench, prepared.null, native=False)
         measurement = Measurement(bench, program, program, nulls, self.config.call_timeout_s)
-        hidden_turns, null_calls = measurement.schedule.hidden_turns, CALLS[self.config.depth]
+        hidden_turns, null_calls = measurement.agenda.hidden_turns, CALLS[self.config.depth]
         found = measure_costs(bench, program, prepared.baseline_ns, hidden_turns, null_calls).plan(self.config.budget_s)
         if isinstance(found, Refusal):
             return SelfMeasurement(found, None, None, None)

@@ -136,7 +136,7 @@ class Judging:
         prepared = self._prepared
         null_calls = null_kernels * CALLS[self._config.depth]
         costs = measure_costs(
-            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.schedule.hidden_turns, null_calls
+            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.agenda.hidden_turns, null_calls
         )
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN, costs.call_ns

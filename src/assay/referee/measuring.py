@@ -15,6 +15,7 @@ import numpy as np
 
 from assay.core.verdicts import Finding, Weight
 from assay.errors import Fault
+from assay.referee.agenda import Agenda, Kind, Turn
 from assay.referee.bench import Bench, Landing, Progress
 from assay.referee.correctness import families
 from assay.referee.protocol.clock import Call
@@ -23,7 +24,6 @@ from assay.referee.protocol.oracle_client import Array, Draw
 from assay.referee.protocol.party import Party, Program
 from assay.referee.protocol.settling import settle
 from assay.referee.protocol.shell_cost import NullCalls
-from assay.referee.schedule import Kind, Schedule, Turn
 from assay.referee.timing.pairing import Overhead
 from assay.referee.timing.samples import Sample, Side
 
@@ -69,21 +69,19 @@ class Measurement:
         self._bench, self._baseline, self._candidate, self._nulls = bench, baseline, candidate, nulls
         self.call_timeout_s = call_timeout_s
         self.evidence = Evidence()
-        self.schedule = Schedule(bench, sealed_late=candidate.sealed_late)
+        self.agenda = Agenda(bench, sealed_late=candidate.sealed_late)
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
         with NullCalls(self._bench, self._nulls, rounds * turns) as nulls:
-            for number, schedule in enumerate(self.schedule.rounds(rounds, turns, warm_up)):
-                self._round(
-                    number, schedule, nulls, lambda share, n=number: progress("measuring", (n + share) / rounds)
-                )
+            for number, agenda in enumerate(self.agenda.rounds(rounds, turns, warm_up)):
+                self._round(number, agenda, nulls, lambda share, n=number: progress("measuring", (n + share) / rounds))
                 if self.evidence.failed:
                     break
             self.evidence.overhead, self.evidence.spawn_ms = nulls.overhead(), nulls.spawn_ms
         return self.evidence
 
-    def _round(self, number: int, schedule: Sequence[Turn], nulls: NullCalls, progress: object) -> None:
+    def _round(self, number: int, agenda: Sequence[Turn], nulls: NullCalls, progress: object) -> None:
         bench = self._bench
         bench.fresh_weights()
         parties: dict[Side, Party] = {}
@@ -100,7 +98,7 @@ class Measurement:
             self.evidence.layers = parties[Side.CANDIDATE].child.layers
             if not all(self._settled(side, party) for side, party in parties.items()):
                 return
-            for index, turn in enumerate(schedule):
+            for index, turn in enumerate(agenda):
                 if turn.kind is Kind.TIMED:
                     fit = self._timed_turn(number, index, turn, parties, nulls)
                 else:
@@ -108,7 +106,7 @@ class Measurement:
                 if not fit:
                     return
                 if callable(progress):
-                    progress((index + 1) / len(schedule))
+                    progress((index + 1) / len(agenda))
         finally:
             for party in parties.values():
                 party.close()

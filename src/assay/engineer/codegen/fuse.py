@@ -1,7 +1,7 @@
-"""Which definitions share a loop nest: a kernel's definitions all run over the same axes, or over those not reduced.
+"""Which statements share a loop nest: a kernel's statements all run over the same axes, or over those not reduced.
 
 So a softmax is one kernel over rows: the maximum, the sum and the quotient are passes over a row that stays in cache.
-Sizes are compared as expressions; an axis that another definition has as two is split.
+Sizes are compared as expressions; an axis that another statement has as two is split.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sympy
 
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Definition, Kind, Product, Program
+from assay.engineer.codegen.program import Kind, Product, Program, Statement
 from assay.engineer.codegen.rewrite import rewritten
 from assay.engineer.codegen.scalars import loads, positions, rebuilt
 
@@ -22,21 +22,21 @@ from assay.engineer.codegen.scalars import loads, positions, rebuilt
 class Kernel:
     """One loop nest.
 
-    `axes` are in the order of the tensors; `reduced` are those that definitions reduce over or scan along, in their
-    order. Definitions run over all axes or over the others only.
+    `axes` are in the order of the tensors; `reduced` are those that statements reduce over or scan along, in their
+    order. Statements run over all axes or over the others only.
     """
 
     axes: tuple[Loop, ...]
     reduced: tuple[Loop, ...]
-    steps: list[Definition] = field(default_factory=list)
+    steps: list[Statement] = field(default_factory=list)
 
     @property
     def outer(self) -> tuple[Loop, ...]:
         """The axes that are not reduced."""
         return tuple(axis for axis in self.axes if axis not in self.reduced)
 
-    def producers(self, buffer: str) -> list[Definition]:
-        """The definitions here that fill a buffer."""
+    def producers(self, buffer: str) -> list[Statement]:
+        """The statements here that fill a buffer."""
         return [step for step in self.steps if step.buffer == buffer]
 
 
@@ -54,7 +54,7 @@ def fuse(program: Program, *, apart: bool = False) -> list[Kernel | Product]:
     return kernels
 
 
-def _joined(kernels: list[Kernel | Product], step: Definition) -> bool:
+def _joined(kernels: list[Kernel | Product], step: Statement) -> bool:
     needed = {one.buffer for one in loads(step.body)}
     for number in range(len(kernels) - 1, -1, -1):
         kernel = kernels[number]
@@ -71,8 +71,8 @@ def _joined(kernels: list[Kernel | Product], step: Definition) -> bool:
     return False
 
 
-def joined(kernel: Kernel, step: Definition) -> Kernel | None:
-    """The kernel with one more definition, or None where the two do not fit together."""
+def joined(kernel: Kernel, step: Statement) -> Kernel | None:
+    """The kernel with one more statement, or None where the two do not fit together."""
     outer_step = tuple(axis for axis in step.axes if axis not in step.reduced)
     trials = [(kernel.axes, step.axes)]
     if not step.reduced:
@@ -89,14 +89,14 @@ def joined(kernel: Kernel, step: Definition) -> Kernel | None:
 
 
 def _merged(
-    kernel: Kernel, step: Definition, ours: dict[Loop, tuple[Loop, ...]], theirs: dict[Loop, tuple[Loop, ...]]
+    kernel: Kernel, step: Statement, ours: dict[Loop, tuple[Loop, ...]], theirs: dict[Loop, tuple[Loop, ...]]
 ) -> Kernel | None:
     """Both rewritten onto common axes; the step's axes that took no part (reduced ones) come along."""
     step = _onto(step, theirs)
     axes = tuple(part for axis in kernel.axes for part in ours.get(axis, (axis,)))
     reduced = tuple(part for axis in kernel.reduced for part in ours.get(axis, (axis,)))
     if step.reduced and set(step.axes) - set(axes):
-        axes, reduced = step.axes, step.reduced  # the kernel's definitions were about rows only
+        axes, reduced = step.axes, step.reduced  # the kernel's statements were about rows only
     elif step.reduced and reduced and set(step.reduced) != set(reduced):
         return None
     reduced = reduced or step.reduced
@@ -111,7 +111,7 @@ def _merged(
     return merged
 
 
-def _reads_in_place(kernel: Kernel, step: Definition) -> bool:
+def _reads_in_place(kernel: Kernel, step: Statement) -> bool:
     """Whether all that the step reads of the kernel's buffers is the element at its own place."""
     over_all = bool(set(step.axes) & set(kernel.reduced))
     for one in loads(step.body):
@@ -124,8 +124,8 @@ def _reads_in_place(kernel: Kernel, step: Definition) -> bool:
     return True
 
 
-def _onto(step: Definition, parts: dict[Loop, tuple[Loop, ...]]) -> Definition:
-    """The definition with axes replaced by others, one or several each."""
+def _onto(step: Statement, parts: dict[Loop, tuple[Loop, ...]]) -> Statement:
+    """The statement with axes replaced by others, one or several each."""
     changed = {axis: new for axis, new in parts.items() if new != (axis,)}
     if not changed:
         return step
@@ -178,7 +178,7 @@ def _run(size: Size, axes: Sequence[Loop]) -> tuple[Loop, ...]:
     return ()
 
 
-def _without_ones(step: Definition) -> Definition:
+def _without_ones(step: Statement) -> Statement:
     """Axes of size one are no loops."""
     ones: dict[Size, Size] = {axis: sympy.Integer(0) for axis in step.axes if axis.size == 1}
     if not ones:

@@ -15,39 +15,56 @@ import sympy
 Size: TypeAlias = Any
 """A sympy expression; sympy ships no types."""
 
-_numbers = count()
+
+class _Names:
+    """Numbers for variables, from zero for every program: a graph gives the same text whenever it is written."""
+
+    numbers = count()
+    program = 0
+    lookups: dict[tuple[int, int], Lookup] = {}
+
+
+def start_program() -> None:
+    """Variables made from here on belong to another program."""
+    _Names.numbers = count()
+    _Names.program += 1
 
 
 class Loop(sympy.Symbol):  # type: ignore[misc]  # sympy ships no types
-    """A loop variable from 0 to below `size`. Each is its own, whatever its name."""
+    """A loop variable from 0 to below `size`. Two of one name and size are the same, for sympy keeps old results."""
 
     __slots__ = ("size",)
     size: Size
 
     def __new__(cls, prefix: str, size: Size | int) -> Loop:
         """A new variable, named after `prefix`."""
-        made: Loop = sympy.Symbol.__xnew__(cls, f"{prefix}{next(_numbers)}", integer=True, nonnegative=True)
+        made: Loop = sympy.Symbol.__xnew__(cls, f"{prefix}{next(_Names.numbers)}", integer=True, nonnegative=True)
         made.size = sympy.sympify(size)
         return made
 
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.size)
+
 
 class Lookup(sympy.Symbol):  # type: ignore[misc]  # sympy ships no types
-    """A position that is data: an element of an index tensor. Equal data has one symbol."""
+    """A position that is data: an element of an index tensor. Equal data of one program has one symbol."""
 
-    __slots__ = ("scalar",)
+    __slots__ = ("program", "scalar")
     scalar: Any
+    program: int
 
     def __new__(cls, scalar: Any) -> Lookup:
         """`scalar` is a `scalars.Scalar` of an integer type."""
-        found = _lookups.get(id(scalar))
+        key = (_Names.program, id(scalar))
+        found = _Names.lookups.get(key)
         if found is None:
-            found = sympy.Symbol.__xnew__(cls, f"at{next(_numbers)}", integer=True, nonnegative=True)
-            found.scalar = scalar
-            _lookups[id(scalar)] = found
+            found = sympy.Symbol.__xnew__(cls, f"at{next(_Names.numbers)}", integer=True, nonnegative=True)
+            found.scalar, found.program = scalar, _Names.program
+            _Names.lookups[key] = found
         return found
 
-
-_lookups: dict[int, Lookup] = {}
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.program, id(self.scalar))
 
 
 class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy ships no types

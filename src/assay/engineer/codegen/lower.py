@@ -1,4 +1,4 @@
-"""From a graph to a program: views and maps are composed, reductions and scans become definitions.
+"""From a graph to a program: views and maps are composed, reductions and scans become statements.
 
 The graph's operators are PyTorch's prims, some sixty in all, and a few ATen operators that the tracer keeps whole.
 Raises `Unsupported` for any other, with its name.
@@ -16,7 +16,7 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Lookup, Size
-from assay.engineer.codegen.program import Buffer, Definition, Kind, Place, Product, Program, Unsupported
+from assay.engineer.codegen.program import Buffer, Kind, Place, Product, Program, Statement, Unsupported
 from assay.engineer.codegen.scalars import Scalar, call, constant, position
 from assay.engineer.codegen.values import Value
 from assay.engineer.codegen.windows import GENERATORS
@@ -43,6 +43,7 @@ _SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max"}
 
 def lower(graph: Graph, *, keep: bool = True) -> Program:
     """The program of a graph; `keep` stores heavy values that several others use, instead of computing them again."""
+    ix.start_program()
     return Lowering(graph, keep).run()
 
 
@@ -156,7 +157,7 @@ class Lowering:
                 found.append(vs.filled(shape, number, argument))
         return found
 
-    # Definitions
+    # Statements
 
     def new(self, shape: Sequence[Size], dtype: DType) -> Buffer:
         """A temporary without gaps."""
@@ -173,7 +174,7 @@ class Lowering:
         buffer = self.new(value.shape, value.dtype)
         axes = value.loops()
         target = ix.flatten(axes, buffer.stride)
-        self.program.steps.append(Definition(Kind.MAP, buffer.name, axes, target, value.at(axes)))
+        self.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, value.at(axes)))
         return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
 
     def reduced(self, value: Value, dims: Sequence[int], operation: str, dtype: DType) -> Value:
@@ -191,7 +192,7 @@ class Lowering:
         target = ix.flatten([axes[d] for d in rest], buffer.stride)
         body = call(dtype, "convert", value.at(axes))
         reduced = tuple(axes[d] for d in dims)
-        self.program.steps.append(Definition(Kind.REDUCE, buffer.name, axes, target, body, operation, reduced))
+        self.program.steps.append(Statement(Kind.REDUCE, buffer.name, axes, target, body, operation, reduced))
         return vs.stored(buffer.name, buffer.shape, buffer.stride, dtype)
 
     def _scanned(self, node: Node) -> Value | tuple[Value | None, ...]:
@@ -204,7 +205,7 @@ class Lowering:
         body = call(dtype, "convert", value.at(axes))
         target = ix.flatten(axes, buffer.stride)
         operation = _SCANS[node.operator]
-        self.program.steps.append(Definition(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
+        self.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
         found = vs.stored(buffer.name, buffer.shape, buffer.stride, dtype)
         return found if len(node.types) == 1 else (found, None)
 
@@ -227,7 +228,7 @@ class Lowering:
         axes = value.loops()
         target = ix.flatten(axes, buffer.stride)
         body = value.at(axes)
-        self.program.steps.append(Definition(Kind.MAP, buffer.name, tuple(axes[d] for d in order), target, body))
+        self.program.steps.append(Statement(Kind.MAP, buffer.name, tuple(axes[d] for d in order), target, body))
         return buffer
 
     def _aten_copy_(self, node: Node) -> Value:
@@ -298,7 +299,7 @@ class Lowering:
             axes = part.loops()
             at = tuple(i + start if d == dim else i for d, i in enumerate(axes))
             target = ix.flatten(at, buffer.stride)
-            self.program.steps.append(Definition(Kind.MAP, buffer.name, axes, target, part.at(axes)))
+            self.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, part.at(axes)))
             start = start + part.shape[dim]
         return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
 

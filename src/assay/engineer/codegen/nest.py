@@ -11,7 +11,7 @@ import sympy
 from assay.engineer.codegen import text
 from assay.engineer.codegen.fuse import Kernel
 from assay.engineer.codegen.index import FloorDiv, Lookup, Loop, Size, cpp, replaced
-from assay.engineer.codegen.program import Definition, Kind, Place, Program
+from assay.engineer.codegen.program import Kind, Place, Program, Statement
 from assay.engineer.codegen.scalars import (
     Call,
     Constant,
@@ -101,7 +101,7 @@ class Nest:
         return others[0] if others else None
 
     def _levelled(self) -> dict[int, int]:
-        """For each definition the pass in which it is computed; those over rows only come before that pass."""
+        """For each statement the pass in which it is computed; those over rows only come before that pass."""
         levels: dict[int, int] = {}
         for step in self._kernel.steps:
             level = 0
@@ -194,8 +194,8 @@ class Nest:
                 lines += self._pass(inner)
         return lines
 
-    def _row_step(self, step: Definition) -> list[str]:
-        """A definition over rows only, between passes."""
+    def _row_step(self, step: Statement) -> list[str]:
+        """A statement over rows only, between passes."""
         scope = _Scope(names=dict(self._names))
         if self._by_lanes:
             array = self._array(step)
@@ -209,7 +209,7 @@ class Nest:
         self._names |= {k: v for k, v in scope.names.items() if k not in self._names}
         return lines
 
-    def _pass(self, steps: list[Definition]) -> list[str]:
+    def _pass(self, steps: list[Statement]) -> list[str]:
         lines = [line for step in steps for line in self._before(step)]
         if self._kernel.reduced:
             lines += self._invariants(steps)
@@ -225,12 +225,12 @@ class Nest:
         scanned = any(step.kind is Kind.SCAN for step in steps) and not self._by_lanes
         return [*lines, *self._loops(scope.lines, clauses, steps, simd=not scanned), *after]
 
-    def _by_parts(self, step: Definition) -> bool:
+    def _by_parts(self, step: Statement) -> bool:
         """A long sum in single precision is summed in parts: 18,000 elements at once erred by more than is granted."""
         floating = step.body.dtype.is_floating
         return step.kind is Kind.REDUCE and step.operation == "sum" and floating and self._in_rows
 
-    def _sum_type(self, step: Definition) -> str:
+    def _sum_type(self, step: Statement) -> str:
         """In lanes there are no parts: a long sum is in double precision."""
         count = 1
         for axis in step.reduced:
@@ -242,10 +242,10 @@ class Nest:
     def _in_rows(self) -> bool:
         return bool(self._kernel.reduced) and not self._by_lanes and self._lane is not None
 
-    def _accumulator(self, step: Definition) -> str:
+    def _accumulator(self, step: Statement) -> str:
         return f"part_{step.buffer}" if self._by_parts(step) else self._array(step)
 
-    def _loops(self, body: list[str], clauses: list[str], steps: list[Definition], *, simd: bool) -> list[str]:
+    def _loops(self, body: list[str], clauses: list[str], steps: list[Statement], *, simd: bool) -> list[str]:
         """The reduced axes' loops around a body, the contiguous axis innermost."""
         inner = [axis for axis in self._kernel.reduced if axis is not self._lane]
         pragma = [" ".join(["#pragma omp simd", *clauses])] if simd else []
@@ -262,7 +262,7 @@ class Nest:
             loops = [head, *("  " + line for line in loops), "}"]
         return loops
 
-    def _row_loop(self, pragma: list[str], body: list[str], steps: list[Definition]) -> list[str]:
+    def _row_loop(self, pragma: list[str], body: list[str], steps: list[Statement]) -> list[str]:
         """Along the contiguous axis, in parts where a sum wants that."""
         lane = self._lane
         assert lane is not None
@@ -295,12 +295,12 @@ class Nest:
         return ["#pragma omp simd", "for (int64_t lane = 0; lane < count; lane++) {",
                 f"  const int64_t {lane.name} = first + lane;", *("  " + line for line in body), "}"]  # fmt: skip
 
-    def _array(self, step: Definition) -> str:
-        """The name of a definition's value within the kernel."""
+    def _array(self, step: Statement) -> str:
+        """The name of a statement's value within the kernel."""
         number = next(n for n, other in enumerate(self._kernel.producers(step.buffer)) if other is step)
         return f"v_{step.buffer}" + (f"_{number}" if number else "")
 
-    def _before(self, step: Definition) -> list[str]:
+    def _before(self, step: Statement) -> list[str]:
         """Accumulators and rows that a pass needs."""
         kind, name = TYPES[step.body.dtype], self._array(step)
         lines = []
@@ -328,7 +328,7 @@ class Nest:
             self.next_slot += 1
         return lines
 
-    def _needs_row(self, step: Definition) -> bool:
+    def _needs_row(self, step: Statement) -> bool:
         """Whether a later pass wants the value and no memory of its own has it."""
         if self._is_real(step.buffer) or not self._kernel.reduced:
             return False
@@ -352,7 +352,7 @@ class Nest:
         assert self._lane is not None
         return f"({place}) * {cpp(self._lane.size)} + {self._lane.name}" if place != "0" else self._lane.name
 
-    def _update(self, step: Definition, value: str) -> list[str]:
+    def _update(self, step: Statement, value: str) -> list[str]:
         name = self._array(step)
         if step.kind is Kind.REDUCE and self._kernel.reduced:
             place = f"{name}[lane]" if self._by_lanes else self._accumulator(step)
@@ -371,7 +371,7 @@ class Nest:
             lines.append(f"{self._kept[step.buffer]}[{self._row_place()}] = {name};")
         return [*lines, *self._stores(step, name)]
 
-    def _is_streamed(self, step: Definition) -> bool:
+    def _is_streamed(self, step: Statement) -> bool:
         """Whether the elements are collected first and written past the caches: rows of results, and no pieces."""
         lane = self._lane
         return (
@@ -387,10 +387,10 @@ class Nest:
             and self._other_contiguous_axis() is None
         )
 
-    def _read_again(self, step: Definition) -> bool:
+    def _read_again(self, step: Statement) -> bool:
         return any(one.buffer == step.buffer for other in self._kernel.steps for one in loads(other.body))
 
-    def _streamed(self, step: Definition, first: str, count: str) -> list[str]:
+    def _streamed(self, step: Statement, first: str, count: str) -> list[str]:
         """What was collected, from `first` along the contiguous axis on."""
         lane = self._lane
         if lane is None or not self._is_streamed(step):
@@ -398,29 +398,29 @@ class Nest:
         base = cpp(replaced(step.target, {lane: sympy.Integer(0)}))
         return [f"stream(&{step.buffer}[{base} + {first}], out_{self._array(step)}, {count});"]
 
-    def _after(self, step: Definition) -> list[str]:
+    def _after(self, step: Statement) -> list[str]:
         """A finished reduction gets its name, and goes to memory where others want it."""
         return self._finished(step) + self._after_stores(step)
 
-    def _finished(self, step: Definition) -> list[str]:
+    def _finished(self, step: Statement) -> list[str]:
         kind = TYPES[step.body.dtype]
         if not self._by_parts(step):
             return []
         return [f"const {kind} {self._array(step)} = static_cast<{kind}>(total_{step.buffer});"]
 
-    def _after_stores(self, step: Definition) -> list[str]:
+    def _after_stores(self, step: Statement) -> list[str]:
         if not self._is_real(step.buffer) or not self._kernel.reduced:
             return []
         if self._by_lanes:
             return self._lane_loop(self._stores(step, f"{self._array(step)}[lane]"))
         return self._stores(step, self._array(step))
 
-    def _stores(self, step: Definition, value: str) -> list[str]:
+    def _stores(self, step: Statement, value: str) -> list[str]:
         return [f"{step.buffer}[{cpp(step.target)}] = {value};"] if self._is_real(step.buffer) else []
 
     # Values
 
-    def _invariants(self, steps: list[Definition]) -> list[str]:
+    def _invariants(self, steps: list[Statement]) -> list[str]:
         """What does not depend on the pass's loops is computed before it."""
         reduced = set(self._kernel.reduced)
         found: dict[int, Call] = {}
@@ -483,7 +483,7 @@ class Nest:
             return f"{self._kept[step.buffer]}[{self._row_place()}]"
         return f"{one.buffer}[{self._place(one.offset, scope)}]"
 
-    def _current(self, scope: _Scope, step: Definition) -> int:
+    def _current(self, scope: _Scope, step: Statement) -> int:
         """The step's own level if its value was computed in this scope, -1 otherwise."""
         mine = f"const {TYPES[step.body.dtype]} {self._array(step)} ="
         return self._levels[id(step)] if any(line.startswith(mine) for line in scope.lines) else -1

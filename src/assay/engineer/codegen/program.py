@@ -1,4 +1,4 @@
-"""What lowering gives: buffers, and the definitions that fill them, in order."""
+"""What lowering gives: buffers, and the statements that fill them, in order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Place(Enum):
     OUTPUT = "output"
     """A result, allocated by the caller."""
     TEMPORARY = "temporary"
-    """Between definitions; how it is kept is decided when kernels are fused."""
+    """Between statements; how it is kept is decided when kernels are fused."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Buffer:
 
 
 class Kind(Enum):
-    """How a definition fills its buffer."""
+    """How a statement fills its buffer."""
 
     MAP = "map"
     """Each element by itself."""
@@ -56,7 +56,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class Statement:
     """`buffer[target] = body` over all `axes`.
 
     For a reduction, `reduced` are the axes that `operation` ("sum", "max", "min", "prod") goes over and `target` does
@@ -97,7 +97,7 @@ class Program:
     """All of a graph."""
 
     buffers: dict[str, Buffer] = field(default_factory=dict)
-    steps: list[Definition | Product] = field(default_factory=list)
+    steps: list[Statement | Product] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     hints: Mapping[str, int] = field(default_factory=dict)
     """What the sizes are at the task's own axes."""

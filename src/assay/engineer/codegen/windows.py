@@ -1,4 +1,4 @@
-"""Padding, pooling and convolution as definitions.
+"""Padding, pooling and convolution as statements.
 
 Padded inputs are written out with their borders, so that windows have no conditions. A pooling goes along one dimension
 at a time. A convolution of one channel to a group is
@@ -20,7 +20,7 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Definition, Kind, Product, Unsupported
+from assay.engineer.codegen.program import Kind, Product, Statement, Unsupported
 from assay.engineer.codegen.scalars import Scalar, call, constant
 from assay.engineer.codegen.values import Builder, Value
 from assay.engineer.graph import Node, Reference
@@ -39,7 +39,7 @@ def padded(lowering: Builder, value: Value, before: Sequence[Size], after: Seque
         at = [i + s for i, s in zip(axes, starts, strict=True)]
         body = value.at(axes) if inside else constant(value.dtype, fill)
         target = ix.flatten(at, buffer.stride)
-        lowering.program.steps.append(Definition(Kind.MAP, buffer.name, axes, target, body))
+        lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, body))
 
     zero = sympy.Integer(0)
     piece(value.shape, before, inside=True)

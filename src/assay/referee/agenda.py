@@ -44,7 +44,7 @@ class Turn:
     warm_up: bool = False
 
 
-class Schedule:
+class Agenda:
     """The turns of all rounds of one measurement.
 
     Args:
@@ -85,22 +85,22 @@ class Schedule:
     def _round(self, turns: int, warm_up: int, hidden: Sequence[Turn]) -> list[Turn]:
         """Warm-up first (a secret number of turns more than asked for), hidden turns at secret places after it."""
         secret = self._bench.secret
-        schedule = [Turn(Kind.TIMED)] * turns
+        agenda = [Turn(Kind.TIMED)] * turns
         early: list[Turn] = []
         for turn in hidden:
             if self._sealed_late and turn.kind is Kind.SHAPE:
                 early.append(turn)  # a new shape is compiled anew, which a sealed worker could not
             else:
-                schedule.insert(secret.below(len(schedule) + 1), turn)
+                agenda.insert(secret.below(len(agenda) + 1), turn)
         lead = [Turn(Kind.TIMED, warm_up=True)] * (warm_up + secret.below(2))
         seal = [Turn(Kind.SEAL)] if self._sealed_late else []
-        return _levelled([*lead, *early, *seal, *schedule])
+        return _levelled([*lead, *early, *seal, *agenda])
 
 
-def _levelled(schedule: Sequence[Turn]) -> list[Turn]:
+def _levelled(agenda: Sequence[Turn]) -> list[Turn]:
     """With a turn that does not count after other shapes, with which the candidate was called alone."""
     levelled: list[Turn] = []
-    for turn in schedule:
+    for turn in agenda:
         after_shape = bool(levelled) and levelled[-1].kind is Kind.SHAPE
         if after_shape and turn.kind is Kind.TIMED and not turn.warm_up:
             levelled.append(Turn(Kind.TIMED, warm_up=True))

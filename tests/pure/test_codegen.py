@@ -1,0 +1,132 @@
+"""Lowering, fusing and writing, on graphs made by hand."""
+
+import pytest
+import sympy
+from synthetic_graphs import COLS, ROWS, graph_data, node, ref, softmax, softmax_data, tensor
+
+from assay.core.dtypes import DType
+from assay.engineer.codegen.fuse import Kernel, fuse
+from assay.engineer.codegen.generate import generate
+from assay.engineer.codegen.lower import lower
+from assay.engineer.codegen.program import Kind, Unsupported
+from assay.engineer.codegen.rewrite import rewritten
+from assay.engineer.codegen.scalars import call, constant, load, rebuilt
+from assay.engineer.codegen.schedule import CHOICES, Schedule
+from assay.engineer.graph import read_graph
+from assay.errors import InputError
+
+F = DType.FLOAT32
+
+
+def text(graph, **choices):
+    return generate(graph, Schedule(**choices), "made").files[0].text
+
+
+def test_a_softmax_is_three_passes_over_a_row_in_one_kernel():
+    kernels = fuse(lower(softmax()))
+    assert [type(kernel) for kernel in kernels] == [Kernel]
+    assert [step.kind for step in kernels[0].steps] == [Kind.REDUCE, Kind.MAP, Kind.REDUCE, Kind.MAP]
+    assert text(softmax()).count("#pragma omp simd") == 3
+
+
+def test_the_exponential_is_kept_or_computed_twice_as_the_schedule_says():
+    assert text(softmax(), keep=True).count("exp_(") == 1
+    assert text(softmax(), keep=False).count("exp_(") == 2
+
+
+def test_nothing_is_fused_where_the_schedule_says_so():
+    assert text(softmax(), apart=True).count("omp parallel for") == 4
+
+
+def test_two_maps_over_transposed_places_do_not_share_a_loop():
+    turned = tensor([COLS, ROWS])
+    graph = read_graph(
+        graph_data(
+            [
+                node("a", "prims.exp.default", [ref("x")], tensor([ROWS, COLS])),
+                node("t", "prims.transpose.default", [ref("a"), [1, 0]], turned),
+                node("b", "prims.neg.default", [ref("t")], turned),
+            ],
+            ["a", "b"],
+        )
+    )
+    assert len(fuse(lower(graph))) == 2
+
+
+def test_a_long_sum_in_single_precision_is_summed_in_parts():
+    graph = read_graph(graph_data([node("s", "prims.sum.default", [ref("x"), [1]], tensor([ROWS]))], ["s"]))
+    assert "double total_" in text(graph)
+
+
+def test_a_sum_over_the_first_axis_goes_by_lanes_of_the_last():
+    graph = read_graph(graph_data([node("s", "prims.sum.default", [ref("x"), [0]], tensor([COLS]))], ["s"]))
+    written = text(graph, lanes=32)
+    assert "[32]" in written
+    assert "lane < count" in written
+
+
+def test_calls_of_another_layout_are_refused_by_the_kernel():
+    assert "return 1;" in text(softmax())
+
+
+def test_streaming_goes_past_the_caches_only_for_results():
+    assert text(softmax(), stream=True).count("stream(&") == 1
+    assert "stream(&" not in text(softmax(), stream=False)
+
+
+def test_an_unknown_operator_is_named():
+    graph = read_graph(graph_data([node("y", "aten.wonder.default", [ref("x")], tensor([ROWS, COLS]))], ["y"]))
+    with pytest.raises(Unsupported, match=r"aten\.wonder"):
+        lower(graph)
+
+
+@pytest.mark.parametrize("name", ["s0;abort()", "S0", "", "s" * 20])
+def test_a_size_with_a_strange_name_never_reaches_a_compiler(name):
+    data = softmax_data()
+    data["nodes"][0]["out"][0]["shape"][0] = ["s", name]
+    with pytest.raises(InputError, match="strange name"):
+        read_graph(data)
+
+
+def test_an_operator_with_a_strange_name_never_reaches_a_compiler():
+    data = softmax_data()
+    data["nodes"][1]["name"] = 'm;system("true")'
+    with pytest.raises(InputError, match="strange name"):
+        read_graph(data)
+
+
+def test_a_tracer_that_found_no_graph_says_why():
+    with pytest.raises(InputError, match="because"):
+        read_graph({"error": "because"})
+
+
+def test_equal_expressions_are_one_object():
+    a, b = (call(F, "add", load(F, "x", sympy.Integer(1)), constant(F, 2.0)) for _ in range(2))
+    assert a is b
+    assert rebuilt(a, {}) is a
+
+
+def test_tanh_of_softplus_needs_one_exponential():
+    x = load(F, "x", sympy.Integer(0))
+    soft = call(F, "log1p", call(F, "exp", x))
+    made = rewritten(call(F, "tanh", soft))
+    assert made.function == "div"
+
+
+def test_a_scaled_difference_is_factored_so_that_it_loses_no_digits():
+    x, m, s, b = (load(F, name, sympy.Integer(0)) for name in "xmsb")
+    made = rewritten(call(F, "add", call(F, "mul", x, s), call(F, "add", call(F, "mul", m, s), b)))
+    wanted = call(F, "add", call(F, "mul", call(F, "add", x, m), s), b)
+    assert made is wanted
+
+
+def test_every_choice_of_a_schedule_survives_json():
+    for name, values in CHOICES.items():
+        for value in values:
+            schedule = Schedule(**{name: value})
+            assert Schedule.from_json(schedule.to_json()) == schedule
+
+
+def test_a_schedule_off_the_list_is_refused():
+    with pytest.raises(ValueError, match="lanes"):
+        Schedule.from_json(Schedule().to_json() | {"lanes": 7})
