@@ -178,12 +178,16 @@ class Measurement:
         bench = self._bench
         landing = bench.draw_window(weights=self._weights())
         calls: dict[Side, Call] = {}
-        for place in bench.secret.shuffled(len(Side) + nulls.each_turn):
+        early = self._early_null_call(nulls)
+        if early:
             bench.land(landing)
-            if place < len(Side):
-                calls[Side(place)] = parties[Side(place)].run(landing.run_seed, self.call_timeout_s)
-            else:
-                nulls.call(place - len(Side), landing.run_seed, counts=not turn.warm_up)
+            nulls.call(0, landing.run_seed, counts=not turn.warm_up)
+        for side in self._shuffled_sides():
+            bench.land(landing)
+            calls[side] = parties[side].run(landing.run_seed, self.call_timeout_s)
+        for null in range(int(early), nulls.each_turn):
+            bench.land(landing)
+            nulls.call(null, landing.run_seed, counts=not turn.warm_up)
         for side in self._shuffled_sides():  # only now: comparing between the calls would cool whoever comes next
             outputs = parties[side].collect(calls[side])
             if not self._usable(side, parties[side]):
@@ -193,6 +197,14 @@ class Measurement:
         # A turn counts whole or not at all.
         self.evidence.samples += [_sample(number, index, side, call, turn.warm_up) for side, call in calls.items()]
         return True
+
+    def _early_null_call(self, nulls: NullCalls) -> bool:
+        """Whether a null call comes before the sides: as often as each of a turn's calls would be first by chance.
+
+        The first call after a draw is colder by some 10 us. The others come after the sides and never between them:
+        there they made the same kernel differ from itself by a third more, since its two calls lay further apart.
+        """
+        return self._bench.secret.below(len(Side) + nulls.each_turn) < nulls.each_turn
 
     def _verify_window(self, outputs: Sequence[Array], landing: Landing) -> bool:
         if landing.draw is not None:

@@ -53,6 +53,7 @@ class NullCalls:
         self._times: list[list[int]] = [[] for _ in programs]
         self._each_turn = max(1, math.ceil(CALLS[bench.config.depth] / turns))
         self._parties: list[Party] = []
+        self._begun = 0
         try:
             for program in programs:
                 start = time.monotonic()
@@ -70,8 +71,10 @@ class NullCalls:
         return self._each_turn * len(self._parties)
 
     def call(self, index: int, run_seed: int, *, counts: bool) -> None:
-        """The turn's `index`-th null call, on inputs that have landed as for any other."""
-        which = index % len(self._parties)
+        """The turn's `index`-th null call, on inputs that have landed as for any other; kernels take turns to begin."""
+        which = (index + self._begun) % len(self._parties)
+        if index == self.each_turn - 1:
+            self._begun += 1
         wall_ns = _call(self._parties[which], run_seed)
         if counts:
             self._times[which].append(wall_ns)
