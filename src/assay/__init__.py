@@ -23,6 +23,8 @@ _HOMES = {
     "judge": "assay.api",
     "audit": "assay.api",
     "verify": "assay.api",
+    "optimize": "assay.api",
+    "apply": "assay.api",
     "Referee": "assay.referee.judge",
     "JudgeConfig": "assay.core.config",
     "Depth": "assay.core.config",

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from assay.apply.model import Applied, apply_certificates
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
+from assay.engineer.model import Part, choose_parts, optimize_parts
+from assay.engineer.optimize import OptimizeConfig, Optimized
+from assay.errors import InputError
 from assay.referee.bench import Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement
-from assay.report.certificate import read_certificate
+from assay.report.certificate import make_certificate, read_certificate
+from assay.report.page import render_page
 from assay.report.replay import Replay, replay
+from assay.report.signing import sign
+from assay.report.store import save_run
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
 
@@ -53,6 +62,66 @@ def verify(certificate: Mapping[str, Any] | str | Path, *, progress: Progress = 
     """
     data = certificate if isinstance(certificate, Mapping) else read_certificate(Path(certificate))
     return replay(data, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizedModel:
+    """What came of a model's parts: the accepted certificates, what each part was, and why others were left out.
+
+    `parts` has for each part its places, its share of the model's time, and its speedup's interval or None.
+    """
+
+    certificates: tuple[dict[str, Any], ...]
+    parts: tuple[dict[str, Any], ...]
+    left_out: Mapping[str, str]
+
+
+def optimize(
+    module: Any,
+    example_inputs: Sequence[Any],
+    *,
+    budget_s: float = 300.0,
+    runs: str | Path = "runs",
+    baseline: str = "best",
+    progress: Progress = silent,
+) -> OptimizedModel:
+    """Find certified faster kernels for a module's parts; `apply` puts them into it.
+
+    Args:
+        module: an nn.Module in eval mode, on the CPU.
+        example_inputs: positional; kernels are certified for exactly these shapes.
+        budget_s: seconds in all, shared by the parts' shares of the time.
+        runs: where searches and certificates are written.
+        baseline: what to beat.
+        progress: called with what is being done and the share of it that is done.
+
+    Raises InputError where no part of the module has a graph with generators, TaskError and MachineError as `judge`.
+    """
+    parts = choose_parts(module, example_inputs)
+    if not parts.chosen:
+        reasons = "; ".join(f"{name}: {why}" for name, why in parts.left_out.items())
+        raise InputError("no part of the module can be optimised", value=reasons[:500], rule="see docs/engineer.md")
+    folder, certificates, table = Path(runs), [], []
+
+    def keep(part: Part, found: Optimized) -> None:
+        speedup = found.accepted.speedup if found.accepted else None
+        table.append({"places": list(part.places), "share": part.share, "speedup": speedup})
+        if found.accepted is not None:
+            certificate = sign(make_certificate(found.accepted, created=datetime.now(UTC)))
+            save_run(folder, certificate, render_page(certificate))
+            certificates.append(certificate)
+
+    optimize_parts(parts, OptimizeConfig(budget_s=budget_s, baseline=baseline), folder, progress, keep)
+    return OptimizedModel(tuple(certificates), tuple(table), parts.left_out)
+
+
+def apply(model: Any, certificates: Iterable[Mapping[str, Any]], example_inputs: Sequence[Any]) -> Applied:
+    """Give `model`, in place, the certified kernels of its parts; what it returns counts their calls.
+
+    A kernel serves where type, shape, layout and device are those that it was certified for and no gradient is wanted;
+    the original serves otherwise. Raises InputError for a certificate that does not accept or verify.
+    """
+    return apply_certificates(model, certificates, example_inputs)
 
 
 def _task(task: Task | str | Path) -> Task:

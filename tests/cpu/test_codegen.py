@@ -41,6 +41,7 @@ FORMS = {
     "rotary_embedding": "parts written to their places",
     "transpose_2d": "tiles",
     "avg_pool2d": "windows over borders",
+    "max_pool2d": "windows with steps",
     "mlp_block": "matrix products by the library",
     "blend_clamp": "numbers among the arguments",
 }

@@ -19,6 +19,7 @@ FLOORS = [
     {"report"},
     {"archive"},
     {"engineer"},
+    {"apply"},
     {"api", "cli"},
 ]
 """From the ground up; a package may import from its own floor's package and from lower floors only."""

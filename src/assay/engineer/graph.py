@@ -13,7 +13,7 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen.index import Size, floor_div, modulo
 from assay.errors import InputError
 
-_SYMBOL, _NAME = re.compile(r"[a-z]{1,4}[0-9]{1,6}"), re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+_SYMBOL, _NAME = re.compile(r"[a-z]{1,4}[0-9]{1,6}"), re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 """Names go into C++ as they are."""
 
 

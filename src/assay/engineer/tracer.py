@@ -21,7 +21,8 @@ from assay.referee.processes.loading import flatten, import_sources
 
 _KEPT_WHOLE = (
     "convolution", "addmm", "mm", "bmm", "max_pool2d_with_indices", "avg_pool2d", "topk", "sort", "cumsum", "cumprod",
-    "cummax", "embedding", "index_add", "gather", "index_select", "constant_pad_nd", "_adaptive_avg_pool2d",
+    "cummax", "embedding", "_embedding_bag", "index_add", "scatter", "gather", "index_select",
+    "_adaptive_avg_pool2d",
 )  # fmt: skip
 """Operators with a generator of their own, or none at all; everything else is decomposed as far as PyTorch can."""
 _PACKET_BYTES = 4 << 20
@@ -142,7 +143,24 @@ def _decompositions(torch: Any) -> dict[Any, Any]:
     def kept(operator: Any) -> bool:
         return str(operator).removeprefix("aten.").split(".")[0] in _KEPT_WHOLE
 
-    return {operator: rule for operator, rule in decomposition_table.items() if not kept(operator)}
+    rules = {operator: rule for operator, rule in decomposition_table.items() if not kept(operator)}
+    return rules | {torch.ops.aten.constant_pad_nd.default: _padded}
+
+
+def _padded(value: Any, pads: Sequence[Any], fill: float = 0.0) -> Any:
+    """Padding as concatenation: PyTorch's own rule takes sizes for constants, or writes into what it has made."""
+    torch = sys.modules["torch"]
+    if any(pad < 0 for pad in pads):
+        raise NotImplementedError("padding that cuts")
+    for place in range(len(pads) // 2):
+        dim = value.dim() - 1 - place
+        parts = [value]
+        for count, where in ((pads[2 * place], 0), (pads[2 * place + 1], len(parts))):
+            if count:
+                shape = [*value.shape[:dim], count, *value.shape[dim + 1 :]]
+                parts.insert(where if where == 0 else len(parts), torch.full(shape, fill, dtype=value.dtype))
+        value = torch.cat(parts, dim) if len(parts) > 1 else value
+    return value
 
 
 class _Writer:

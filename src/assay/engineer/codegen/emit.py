@@ -7,6 +7,7 @@ contiguous. Where that is not a reduced axis, a block of it is kept in small arr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,15 +15,20 @@ import sympy
 
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.fuse import Kernel, collapse
+from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Loop, Size, cpp
 from assay.engineer.codegen.nest import Nest
 from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
-from assay.engineer.codegen.scalars import Position, loads, walk
+from assay.engineer.codegen.scalars import Position, loads_in, walk
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import TYPES
 
 PRELUDE = Path(__file__).with_name("prelude.h")
 """Copied into every candidate, which is a self-contained folder."""
+
+
+_SLOTS = 64
+"""The prelude's kSlots."""
 
 
 @dataclass(slots=True)
@@ -31,7 +37,9 @@ class _File:
     links: set[str] = field(default_factory=set)
 
 
-def write(program: Program, kernels: list[Kernel | Product], schedule: Schedule) -> tuple[str, tuple[str, ...]]:
+def write(
+    program: Program, kernels: Sequence[Kernel | Product | Group], schedule: Schedule
+) -> tuple[str, tuple[str, ...]]:
     """The file's text, and flags that it needs for linking. Raises Unsupported for element types without arithmetic."""
     for buffer in program.buffers.values():
         if buffer.dtype not in TYPES:
@@ -53,11 +61,14 @@ def write(program: Program, kernels: list[Kernel | Product], schedule: Schedule)
         if isinstance(kernel, Product):
             body += _product(kernel)
             file.links.add("-ltorch_cpu")
+        elif isinstance(kernel, Group):
+            lines, next_slot = _group(program, kernel, shared, schedule, next_slot)
+            body += lines
         else:
             nest = Nest(program, collapse(kernel), shared, schedule, next_slot)
             body += nest.lines()
-            next_slot = max(next_slot, nest.next_slot)
-    if next_slot > 64:
+            next_slot = nest.next_slot
+    if next_slot > _SLOTS:
         raise Unsupported("more than 64 temporaries")
     declared = [_SGEMM] if file.links else []
     text = "\n".join(
@@ -67,16 +78,50 @@ def write(program: Program, kernels: list[Kernel | Product], schedule: Schedule)
     return text, tuple(sorted(file.links))
 
 
-def _all_symbols(program: Program, kernels: list[Kernel | Product]) -> set[sympy.Symbol]:
+def _group(
+    program: Program, group: Group, shared: set[str], schedule: Schedule, next_slot: int
+) -> tuple[list[str], int]:
+    """A parallel loop over pieces, the kernels inside it one after the other; and the next free slot."""
+    body: list[str] = []
+    for name, piece in group.pieces.items():
+        kind = TYPES[program.buffers[name].dtype]
+        body.append(f"{kind}* __restrict {name} = scratch<{kind}>({next_slot}, {cpp(piece)});")
+        next_slot += 1
+    for kernel in group.kernels:
+        nest = Nest(program, collapse(kernel), shared | set(group.pieces), schedule, next_slot, alone=False)
+        body += nest.lines()
+        next_slot = nest.next_slot
+    left = "piece"
+    places = []
+    for axis in reversed(group.axes[1:]):
+        places.append(f"const int64_t {axis.name} = ({left}) % {cpp(axis.size)};")
+        left = f"({left}) / {cpp(axis.size)}"
+    places.append(f"const int64_t {group.axes[0].name} = {left};")
+    total = cpp(sympy.expand(ix.product(axis.size for axis in group.axes)))
+    return [
+        "#pragma omp parallel for schedule(static) num_threads(threads)",
+        f"for (int64_t piece = 0; piece < {total}; piece++) {{",
+        *("  " + line for line in (*places, *body)),
+        "}",
+    ], next_slot
+
+
+def _all_symbols(program: Program, kernels: Sequence[Kernel | Product | Group]) -> set[sympy.Symbol]:
     found: set[sympy.Symbol] = set()
     for buffer in program.buffers.values():
         for size in (*buffer.shape, *buffer.stride):
             found |= size.free_symbols
     for kernel in kernels:
+        if isinstance(kernel, Group):
+            for axis in kernel.axes:
+                found |= axis.size.free_symbols
+    for kernel in _flat(kernels):
         if isinstance(kernel, Product):
             continue
         for step in kernel.steps:
             found |= step.target.free_symbols
+            for load in loads_in(step.target):
+                found |= load.offset.free_symbols
             for axis in step.axes:
                 found |= axis.size.free_symbols
             for one in walk(step.body):
@@ -112,17 +157,20 @@ def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
     return lines
 
 
-def _shared(program: Program, kernels: list[Kernel | Product]) -> set[str]:
-    """Temporaries that live between kernels."""
-    users: dict[str, set[int]] = {}
-    for number, kernel in enumerate(kernels):
-        if isinstance(kernel, Product):
-            names = {kernel.buffer, kernel.left, kernel.right}
+def _flat(kernels: Sequence[Kernel | Product | Group]) -> Iterator[Kernel | Product]:
+    for kernel in kernels:
+        if isinstance(kernel, Group):
+            yield from kernel.kernels
         else:
-            names = {step.buffer for step in kernel.steps} | {
-                x.buffer for step in kernel.steps for x in loads(step.body)
-            }
-        for name in names:
+            yield kernel
+
+
+def _shared(program: Program, kernels: Sequence[Kernel | Product | Group]) -> set[str]:
+    """Temporaries that live between kernels, those of a group aside."""
+    users: dict[str, set[int]] = {}
+    pieces = {name for kernel in kernels if isinstance(kernel, Group) for name in kernel.pieces}
+    for number, kernel in enumerate(_flat(kernels)):
+        for name in buffers_of(kernel) - pieces:
             users.setdefault(name, set()).add(number)
     return {name for name, where in users.items()
             if len(where) > 1 and program.buffers[name].place is Place.TEMPORARY}  # fmt: skip

@@ -15,7 +15,7 @@ from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Kind, Product, Program, Statement
 from assay.engineer.codegen.rewrite import rewritten
-from assay.engineer.codegen.scalars import loads, positions, rebuilt
+from assay.engineer.codegen.scalars import loads, loads_in, moved, positions, rebuilt
 
 
 @dataclass(slots=True)
@@ -55,7 +55,9 @@ def fuse(program: Program, *, apart: bool = False) -> list[Kernel | Product]:
 
 
 def _joined(kernels: list[Kernel | Product], step: Statement) -> bool:
-    needed = {one.buffer for one in loads(step.body)}
+    needed = {one.buffer for one in loads(step.body)} | {one.buffer for one in loads_in(step.target)}
+    if step.kind is Kind.SCATTER:
+        return False
     for number in range(len(kernels) - 1, -1, -1):
         kernel = kernels[number]
         if isinstance(kernel, Kernel):
@@ -73,6 +75,8 @@ def _joined(kernels: list[Kernel | Product], step: Statement) -> bool:
 
 def joined(kernel: Kernel, step: Statement) -> Kernel | None:
     """The kernel with one more statement, or None where the two do not fit together."""
+    if any(one.kind is Kind.SCATTER for one in kernel.steps):
+        return None
     outer_step = tuple(axis for axis in step.axes if axis not in step.reduced)
     trials = [(kernel.axes, step.axes)]
     if not step.reduced:
@@ -136,7 +140,7 @@ def _onto(step: Statement, parts: dict[Loop, tuple[Loop, ...]]) -> Statement:
         step,
         axes=tuple(part for axis in step.axes for part in parts.get(axis, (axis,))),
         reduced=tuple(part for axis in step.reduced for part in parts.get(axis, (axis,))),
-        target=ix.replaced(step.target, mapping),
+        target=moved(step.target, mapping),
         body=rebuilt(step.body, mapping),
     )
 
@@ -187,7 +191,7 @@ def _without_ones(step: Statement) -> Statement:
         step,
         axes=tuple(axis for axis in step.axes if axis not in ones),
         reduced=tuple(axis for axis in step.reduced if axis not in ones),
-        target=ix.replaced(step.target, ones),
+        target=moved(step.target, ones),
         body=rebuilt(step.body, ones),
     )
 
@@ -212,15 +216,16 @@ def _as_one(kernel: Kernel, first: Loop, second: Loop) -> Kernel | None:
     for step in kernel.steps:
         if (first in step.axes) != (second in step.axes):
             return None
-        if not all(_is_one(where, first, second) for where in (step.target, *positions(step.body))):
+        inside = (where for one in step.target.atoms(ix.Lookup) for where in positions(one.scalar))
+        if not all(_is_one(where, first, second) for where in (step.target, *inside, *positions(step.body))):
             return None
     mapping: dict[Size, Size] = {first: sympy.Integer(0), second: whole}
 
     def axes(old: tuple[Loop, ...]) -> tuple[Loop, ...]:
-        return tuple(whole if axis is second else axis for axis in old if axis is not first)
+        return tuple(whole if axis == second else axis for axis in old if axis != first)
 
     steps = [
-        replace(step, axes=axes(step.axes), reduced=axes(step.reduced), target=ix.replaced(step.target, mapping),
+        replace(step, axes=axes(step.axes), reduced=axes(step.reduced), target=moved(step.target, mapping),
                 body=rebuilt(step.body, mapping))
         for step in kernel.steps
     ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen.emit import PRELUDE, write
-from assay.engineer.codegen.fuse import fuse
+from assay.engineer.codegen.fuse import Kernel, fuse
+from assay.engineer.codegen.group import Group, grouped
 from assay.engineer.codegen.lower import lower
-from assay.engineer.codegen.program import Unsupported
+from assay.engineer.codegen.program import Product, Unsupported
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import Graph
 
@@ -16,6 +19,8 @@ __all__ = ["Schedule", "Unsupported", "generate"]
 def generate(graph: Graph, schedule: Schedule, name: str) -> Candidate:
     """C++ for the graph. Raises Unsupported where an operator has no generator."""
     program = lower(graph, keep=schedule.keep)
-    text, links = write(program, fuse(program, apart=schedule.apart), schedule)
+    fused = fuse(program, apart=schedule.apart)
+    kernels: Sequence[Kernel | Product | Group] = grouped(program, fused) if schedule.group else fused
+    text, links = write(program, kernels, schedule)
     files = (SourceFile("kernel.cpp", text), SourceFile("prelude.h", PRELUDE.read_text()))
     return Candidate(name, Language.CPP, files, "assay_kernel", (*schedule.flags, *links), proposer="codegen")

@@ -6,11 +6,13 @@ those that remain are computed at run time for every element.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
 import sympy
+
+_UNKNOWN = 10**6
 
 Size: TypeAlias = Any
 """A sympy expression; sympy ships no types."""
@@ -24,7 +26,7 @@ class _Names:
     lookups: dict[tuple[int, int], Lookup] = {}
 
 
-def start_program() -> None:
+def start_names() -> None:
     """Variables made from here on belong to another program."""
     _Names.numbers = count()
     _Names.program += 1
@@ -139,6 +141,12 @@ def same(a: Size, b: Size) -> bool:
     return bool(a == b) or sympy.expand(a - b) == 0
 
 
+def hinted(size: Size, hints: Mapping[str, int]) -> int:
+    """A size at the task's own axes, by the names of its symbols; one million where that is not known."""
+    value = replaced(size, {s: sympy.Integer(hints.get(s.name, _UNKNOWN)) for s in size.free_symbols})
+    return int(value) if value.is_Integer else _UNKNOWN
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """Of all sizes."""
     result = sympy.Integer(1)
@@ -191,7 +199,7 @@ def replaced(expression: Size, mapping: dict[Size, Size]) -> Size:
 
 
 def cpp(expression: Size) -> str:
-    """As a C++ expression of int64_t."""
+    """As a C++ expression of int64_t, or of double where a share of a size is meant."""
     if expression.is_Integer:
         return str(int(expression))
     if expression.is_Symbol:
@@ -206,6 +214,10 @@ def cpp(expression: Size) -> str:
         for other in expression.args[1:]:
             text = f"{name}<int64_t>({text}, {cpp(other)})"
         return text
+    if expression.is_Float or expression.is_Rational:
+        return repr(float(expression))
+    if expression.is_Pow and expression.args[1] == -1:
+        return f"(1.0 / {cpp(expression.args[0])})"
     if expression.is_Pow and expression.args[1].is_Integer and expression.args[1] > 0:
         return "(" + " * ".join([cpp(expression.args[0])] * int(expression.args[1])) + ")"
     if expression.is_Add or expression.is_Mul:

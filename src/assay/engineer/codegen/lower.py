@@ -15,11 +15,12 @@ import sympy
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
+from assay.engineer.codegen.convolution import GENERATORS as CONVOLUTIONS
 from assay.engineer.codegen.index import Lookup, Size
 from assay.engineer.codegen.program import Buffer, Kind, Place, Product, Program, Statement, Unsupported
-from assay.engineer.codegen.scalars import Scalar, call, constant, position
+from assay.engineer.codegen.scalars import Scalar, call, constant, position, start_program
 from assay.engineer.codegen.values import Value
-from assay.engineer.codegen.windows import GENERATORS
+from assay.engineer.codegen.windows import GENERATORS as WINDOWS
 from assay.engineer.graph import Graph, Node, Reference, TensorType
 
 _MAPS = {
@@ -38,12 +39,13 @@ _SAME = {"prims.clone", "prims.view_of", "aten.alias", "prims.copy_strided", "at
 _VIEWS = {"aten.as_strided", "prims.broadcast_in_dim", "prims.transpose", "prims.split_dim", "prims.collapse_view",
           "prims.squeeze", "prims.view_of", "aten.alias"}  # fmt: skip
 _REDUCTIONS = {"prims.sum": "sum", "prims.amax": "max", "prims.amin": "min", "prims.prod": "prod"}
+_GENERATORS = WINDOWS | CONVOLUTIONS
 _SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max"}
 
 
 def lower(graph: Graph, *, keep: bool = True) -> Program:
     """The program of a graph; `keep` stores heavy values that several others use, instead of computing them again."""
-    ix.start_program()
+    start_program()
     return Lowering(graph, keep).run()
 
 
@@ -113,8 +115,8 @@ class Lowering:
             return self.reduced(self.one(arguments[0]), arguments[1], _REDUCTIONS[operator], node.type.dtype)
         if operator in _SCANS:
             return self._scanned(node)
-        if operator in GENERATORS:
-            made: Value | tuple[Value | None, ...] = GENERATORS[operator](self, node)
+        if operator in _GENERATORS:
+            made: Value | tuple[Value | None, ...] = _GENERATORS[operator](self, node)
             return made
         method = getattr(self, "_" + operator.replace("prims.", "prim_").replace(".", "_"), None)
         if method is None:
@@ -420,6 +422,61 @@ class Lowering:
             return value.at((Lookup(call(raw.dtype, "where", negative, turned, raw)), *where[rank:]))
 
         return Value(node.type.shape, value.dtype, at, heavy=value.heavy)
+
+    def _copied_first(self, value: Value) -> Buffer:
+        """A buffer of its own that begins as the value, for a scatter to change."""
+        buffer = self.new(value.shape, value.dtype)
+        axes = value.loops()
+        self.program.steps.append(
+            Statement(Kind.MAP, buffer.name, axes, ix.flatten(axes, buffer.stride), value.at(axes))
+        )
+        return buffer
+
+    def _aten_index_add(self, node: Node) -> Value:
+        base, index, source = (self.one(node.arguments[place]) for place in (0, 2, 3))
+        if node.options.get("alpha", 1) != 1:
+            raise Unsupported("index_add with a factor")
+        buffer, axes = self._copied_first(base), source.loops()
+        dim = node.arguments[1] % len(axes)
+        at = [Lookup(index.at((axis,))) if d == dim else axis for d, axis in enumerate(axes)]
+        target = ix.flatten(at, buffer.stride)
+        self.program.steps.append(
+            Statement(Kind.SCATTER, buffer.name, axes, target, source.at(axes), "sum", (axes[dim],))
+        )
+        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+
+    def _aten_scatter_value(self, node: Node) -> Value:
+        base, index = self.one(node.arguments[0]), self.one(node.arguments[2])
+        buffer, axes = self._copied_first(base), index.loops()
+        dim = node.arguments[1] % len(axes)
+        at = [Lookup(index.at(axes)) if d == dim else axis for d, axis in enumerate(axes)]
+        target = ix.flatten(at, buffer.stride)
+        body = constant(buffer.dtype, node.arguments[3])
+        self.program.steps.append(Statement(Kind.SCATTER, buffer.name, axes, target, body, "set", (axes[dim],)))
+        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+
+    def _aten__embedding_bag(self, node: Node) -> tuple[Value | None, ...]:
+        """Bags of one size, which the offsets say as an arange."""
+        table, ids, offsets = (self.one(a) for a in node.arguments[:3])
+        rest = [*node.arguments[3:], *[None] * 4][:4]
+        starts = self._node(node.arguments[2].name)
+        mode, factors = rest[1] or 0, rest[3]
+        if starts.operator != "prims.iota" or starts.options.get("start", 0) != 0 or mode not in (0, 1):
+            raise Unsupported("bags of different sizes, or their maximum")
+        bag = sympy.sympify(starts.options.get("step", 1))
+        weights = self.one(factors) if isinstance(factors, Reference) else None
+        dtype = table.dtype
+
+        def at(where: vs.Index) -> Scalar:
+            place = sympy.expand(where[0] * bag + where[2])
+            one = table.at((Lookup(ids.at((place,))), where[1]))
+            return one if weights is None else call(dtype, "mul", one, weights.at((place,)))
+
+        shape = (offsets.shape[0], table.shape[1], bag)
+        found = self.reduced(Value(shape, dtype, at), [2], "sum", dtype)
+        if mode == 1:
+            found = vs.mapped("div", dtype, [found, _positions(found.shape, dtype, bag)])
+        return (found, None, None, None)
 
     def _aten_select_int(self, node: Node) -> Value:
         value, dim, place = self.one(node.arguments[0]), node.arguments[1], sympy.sympify(node.arguments[2])

@@ -10,7 +10,7 @@ import sympy
 
 from assay.engineer.codegen import text
 from assay.engineer.codegen.fuse import Kernel
-from assay.engineer.codegen.index import FloorDiv, Lookup, Loop, Size, cpp, replaced
+from assay.engineer.codegen.index import FloorDiv, Lookup, Loop, Size, cpp, hinted, replaced
 from assay.engineer.codegen.program import Kind, Place, Program, Statement
 from assay.engineer.codegen.scalars import (
     Call,
@@ -49,25 +49,39 @@ class _Scope:
 class Nest:
     """Writes one kernel. `shared` are the temporaries that have memory between kernels.
 
+    `alone`: it has the threads; otherwise it runs inside a parallel loop.
+
     Three forms: rows (the contiguous axis is reduced), lanes (it is not), and a plain map (nothing is reduced).
     """
 
-    def __init__(self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule, next_slot: int) -> None:
-        self._hints = program.hints
+    def __init__(
+        self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule, next_slot: int, *,
+        alone: bool = True,
+    ) -> None:  # fmt: skip
+        self._hints, self._alone = program.hints, alone
         self._program, self._kernel, self._shared = program, kernel, shared
         self._lanes, self._block, self.next_slot = schedule.lanes, schedule.block, next_slot
         self._lane = self._contiguous_axis()
+        self._interleaved = self._is_interleaved(schedule.interleave)
+        if self._interleaved:
+            self._lane, self._lanes = kernel.outer[-1], schedule.interleave
         self._by_lanes = bool(kernel.reduced) and self._lane not in kernel.reduced
         self._levels = self._levelled()
         self._kept: dict[str, str] = {}
         self._stream = schedule.stream
         self._count = 0
 
+    def _is_interleaved(self, rows: int) -> bool:
+        """Whether several rows of a scan are done at once: lanes that are not neighbours, hence no vectors."""
+        kernel = self._kernel
+        scans = any(step.kind is Kind.SCAN for step in kernel.steps)
+        return rows > 1 and scans and self._lane in kernel.reduced and bool(kernel.outer)
+
     def lines(self) -> list[str]:
         """The kernel as statements."""
         if self._lane is None:
             return ["{", *("  " + line for line in self._rows([])), "}"]
-        outer = [axis for axis in self._kernel.outer if axis is not self._lane]
+        outer = [axis for axis in self._kernel.outer if axis != self._lane]
         if not self._kernel.reduced or self._by_lanes:
             return self._blocked(outer)
         return self._rows(outer)
@@ -91,13 +105,13 @@ class Nest:
         if not self._kernel.axes:
             return None
         votes, last = self._votes(), self._kernel.axes[-1]
-        return max(self._kernel.axes, key=lambda axis: (votes[axis], axis is last))
+        return max(self._kernel.axes, key=lambda axis: (votes[axis], axis == last))
 
     def _other_contiguous_axis(self) -> Loop | None:
         """In a plain map the axis along which other accesses are contiguous: a transposition goes tile by tile."""
         if self._kernel.reduced:
             return None
-        others = [axis for axis, count in self._votes().items() if axis is not self._lane and count > 0]
+        others = [axis for axis, count in self._votes().items() if axis != self._lane and count > 0]
         return others[0] if others else None
 
     def _levelled(self) -> dict[int, int]:
@@ -144,28 +158,27 @@ class Nest:
             f"{cpp(other.size)}); {other.name}++) {{",
             *("  " + line for line in self._passes()), "}",
         ]  # fmt: skip
-        return self._parallel([tiles if axis is other else axis for axis in outer], work, body, blocks)
+        return self._parallel([tiles if axis == other else axis for axis in outer], work, body, blocks)
 
     def _within_a_task(self, outer: list[Loop], lane: Loop) -> list[Loop]:
         """The last of the outer axes, where the contiguous one alone is too short to be worth a task."""
-        length, count = self._hint(lane.size), 0
+        length, count = self._hinted(lane.size), 0
         while length < _WORTH_A_TASK and count < len(outer) - 1:
             count += 1
-            length *= self._hint(outer[-count].size)
+            length *= self._hinted(outer[-count].size)
         return outer[len(outer) - count :]
 
-    def _hint(self, size: Size) -> int:
-        """A size at the task's own axes; one million where that is not known."""
-        value = replaced(size, {s: sympy.Integer(self._hints.get(s.name, 10**6)) for s in size.free_symbols})
-        return int(value) if value.is_Integer else 10**6
+    def _hinted(self, size: Size) -> int:
+        return hinted(size, self._hints)
 
     def _parallel(self, outer: list[Loop], work: str, body: list[str], blocks: str = "") -> list[str]:
         rows = " * ".join(cpp(axis.size) for axis in outer) or "1"
         lines = ["{", f"  const int64_t rows = {rows};"]
         if blocks:
             lines.append(f"  const int64_t blocks = {blocks};")
+        pragma = f"#pragma omp parallel for schedule(static) num_threads(threads) if ({work} > {_WORTH_THREADS})"
         lines += [
-            f"#pragma omp parallel for schedule(static) num_threads(threads) if ({work} > {_WORTH_THREADS})",
+            *([pragma] if self._alone else []),
             f"  for (int64_t task = 0; task < rows{' * blocks' if blocks else ''}; task++) {{",
         ]
         left = "task"
@@ -217,12 +230,12 @@ class Nest:
         clauses, after = [], []
         for step in steps:
             value = self._value(step.body, scope)
-            scope.lines += self._update(step, value)
+            scope.lines += self._update(step, value, scope)
             if step.kind is Kind.REDUCE and not self._by_lanes and self._kernel.reduced:
                 clauses.append(f"reduction({text.CLAUSE[step.operation]} : {self._accumulator(step)})")
             if step.kind is Kind.REDUCE:
                 after += self._after(step)
-        scanned = any(step.kind is Kind.SCAN for step in steps) and not self._by_lanes
+        scanned = any(step.kind in (Kind.SCAN, Kind.SCATTER) for step in steps) and not self._by_lanes
         return [*lines, *self._loops(scope.lines, clauses, steps, simd=not scanned), *after]
 
     def _by_parts(self, step: Statement) -> bool:
@@ -234,7 +247,7 @@ class Nest:
         """In lanes there are no parts: a long sum is in double precision."""
         count = 1
         for axis in step.reduced:
-            count *= self._hint(axis.size)
+            count *= self._hinted(axis.size)
         long = step.kind is Kind.REDUCE and step.operation == "sum" and count > _PART
         return "double" if long and step.body.dtype.is_floating else TYPES[step.body.dtype]
 
@@ -247,7 +260,7 @@ class Nest:
 
     def _loops(self, body: list[str], clauses: list[str], steps: list[Statement], *, simd: bool) -> list[str]:
         """The reduced axes' loops around a body, the contiguous axis innermost."""
-        inner = [axis for axis in self._kernel.reduced if axis is not self._lane]
+        inner = [axis for axis in self._kernel.reduced if axis != self._lane]
         pragma = [" ".join(["#pragma omp simd", *clauses])] if simd else []
         if self._lane is None:
             loops = body
@@ -292,7 +305,7 @@ class Nest:
     def _lane_loop(self, body: list[str]) -> list[str]:
         lane = self._lane
         assert lane is not None
-        return ["#pragma omp simd", "for (int64_t lane = 0; lane < count; lane++) {",
+        return [*([] if self._interleaved else ["#pragma omp simd"]), "for (int64_t lane = 0; lane < count; lane++) {",
                 f"  const int64_t {lane.name} = first + lane;", *("  " + line for line in body), "}"]  # fmt: skip
 
     def _array(self, step: Statement) -> str:
@@ -345,15 +358,18 @@ class Nest:
         """Where the present element lies in a kept row."""
         place = "0"
         for axis in self._kernel.reduced:
-            if axis is not self._lane:
+            if axis != self._lane:
                 place = f"({place}) * {cpp(axis.size)} + {axis.name}" if place != "0" else axis.name
         if self._by_lanes:
             return f"({place}) * {self._lanes} + lane"
         assert self._lane is not None
         return f"({place}) * {cpp(self._lane.size)} + {self._lane.name}" if place != "0" else self._lane.name
 
-    def _update(self, step: Statement, value: str) -> list[str]:
+    def _update(self, step: Statement, value: str, scope: _Scope) -> list[str]:
         name = self._array(step)
+        if step.kind is Kind.SCATTER:
+            place = f"{step.buffer}[{self._place(step.target, scope)}]"
+            return [f"{place} = {value};" if step.operation == "set" else f"{place} = {place} + ({value});"]
         if step.kind is Kind.REDUCE and self._kernel.reduced:
             place = f"{name}[lane]" if self._by_lanes else self._accumulator(step)
             return [f"{place} = {text.COMBINE[step.operation].format(a=place, b=f'({value})')};"]
@@ -378,7 +394,7 @@ class Nest:
             self._stream
             and not self._by_lanes
             and lane is not None
-            and step.kind is not Kind.REDUCE
+            and step.kind in (Kind.MAP, Kind.SCAN)
             and lane in step.axes
             and bool(step.target.coeff(lane) == 1)
             and self._program.buffers[step.buffer].place is Place.OUTPUT

@@ -51,16 +51,17 @@ class Kind(Enum):
     """Each element from all positions of the reduced axes."""
     SCAN = "scan"
     """Each element from those before it along one axis, its own included."""
-    PRODUCT = "product"
-    """A matrix product by the library."""
+    SCATTER = "scatter"
+    """Elements at places that are data, one after the other along the reduced axes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """`buffer[target] = body` over all `axes`.
 
-    For a reduction, `reduced` are the axes that `operation` ("sum", "max", "min", "prod") goes over and `target` does
-    not depend on them; for a scan it is the one axis that `operation` goes along.
+    A scatter adds ("sum") or sets ("set") `buffer[target]`, which something else has filled before. For a reduction,
+    `reduced` are the axes that `operation` ("sum", "max", "min", "prod") goes over and `target` does not depend on
+    them; for a scan it is the one axis that `operation` goes along.
     """
 
     kind: Kind

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from assay.core.dtypes import DType
-from assay.engineer.codegen.index import Lookup, Loop, Size, replaced
+from assay.engineer.codegen.index import Lookup, Loop, Size, replaced, start_names
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +52,12 @@ class Call(Scalar):
 _made: dict[object, Scalar] = {}
 
 
+def start_program() -> None:
+    """Forget what other programs were made of: a buffer of the same name may have another type here."""
+    _made.clear()
+    start_names()
+
+
 def _one(key: object, make: Callable[[], Scalar]) -> Scalar:
     found = _made.get(key)
     if found is None:
@@ -61,7 +67,7 @@ def _one(key: object, make: Callable[[], Scalar]) -> Scalar:
 
 def load(dtype: DType, buffer: str, offset: Size) -> Scalar:
     """See `Load`."""
-    return _one(("load", buffer, offset), lambda: Load(dtype, buffer, offset))
+    return _one(("load", dtype, buffer, offset), lambda: Load(dtype, buffer, offset))
 
 
 def constant(dtype: DType, value: float | int | bool) -> Scalar:
@@ -111,6 +117,12 @@ def loads(scalar: Scalar) -> Iterator[Load]:
     return (one for one in walk(scalar) if isinstance(one, Load))
 
 
+def loads_in(where: Size) -> Iterator[Load]:
+    """The buffer elements that a position is made of."""
+    for one in where.atoms(Lookup):
+        yield from loads(one.scalar)
+
+
 def positions(scalar: Scalar) -> Iterator[Size]:
     """All symbolic positions in it."""
     for one in walk(scalar):
@@ -125,21 +137,35 @@ def loops_in(scalar: Scalar) -> set[Loop]:
     return {loop for where in positions(scalar) for loop in where.atoms(Loop)}
 
 
-def rebuilt(scalar: Scalar, mapping: dict[Size, Size]) -> Scalar:
-    """With loop variables replaced."""
+def relocated(scalar: Scalar, place: Callable[[Load], Size]) -> Scalar:
+    """With every load at another offset of its buffer."""
     done: dict[int, Scalar] = {}
-
-    def moved(where: Size) -> Size:
-        lookups = {one: Lookup(done[id(one.scalar)]) for one in where.atoms(Lookup)}
-        return replaced(where, mapping | lookups)
-
     for one in walk(scalar):
         if isinstance(one, Load):
-            done[id(one)] = load(one.dtype, one.buffer, moved(one.offset))
-        elif isinstance(one, Position):
-            done[id(one)] = position(one.dtype, moved(one.value))
+            done[id(one)] = load(one.dtype, one.buffer, place(one))
         elif isinstance(one, Call):
             done[id(one)] = call(one.dtype, one.function, *(done[id(a)] for a in one.arguments))
         else:
             done[id(one)] = one
     return done[id(scalar)]
+
+
+def rebuilt(scalar: Scalar, mapping: dict[Size, Size]) -> Scalar:
+    """With loop variables replaced."""
+    done: dict[int, Scalar] = {}
+    for one in walk(scalar):
+        if isinstance(one, Load):
+            done[id(one)] = load(one.dtype, one.buffer, moved(one.offset, mapping))
+        elif isinstance(one, Position):
+            done[id(one)] = position(one.dtype, moved(one.value, mapping))
+        elif isinstance(one, Call):
+            done[id(one)] = call(one.dtype, one.function, *(done[id(a)] for a in one.arguments))
+        else:
+            done[id(one)] = one
+    return done[id(scalar)]
+
+
+def moved(where: Size, mapping: dict[Size, Size]) -> Size:
+    """A position with loop variables replaced, in the data that it is made of too."""
+    lookups = {one: Lookup(rebuilt(one.scalar, mapping)) for one in where.atoms(Lookup)}
+    return replaced(where, mapping | lookups)

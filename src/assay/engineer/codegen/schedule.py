@@ -13,7 +13,8 @@ class Schedule:
 
     `lanes`: elements of a block where the contiguous axis is not reduced. `block`: elements of a task of a plain map.
     `keep`: store heavy values instead of computing them again. `apart`: fuse nothing. `wide`: 512-bit vectors.
-    `stream`: write results past the caches.
+    `stream`: write results past the caches. `group`: work piece by piece where that keeps temporaries in cache.
+    `interleave`: rows that a scan goes along at once, since each of its steps waits for the one before.
     """
 
     lanes: int = 64
@@ -22,6 +23,8 @@ class Schedule:
     apart: bool = False
     wide: bool = True
     stream: bool = False
+    group: bool = True
+    interleave: int = 1
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -50,5 +53,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "apart": (False, True),
     "wide": (True, False),
     "stream": (False, True),
+    "group": (True, False),
+    "interleave": (1, 4, 8),
 }
 """What a search may choose: 16 lanes are one vector, 1024 floats a quarter of a first-level cache of 16 KB."""

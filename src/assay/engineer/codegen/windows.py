@@ -1,17 +1,14 @@
-"""Padding, pooling and convolution as statements.
+"""Padding and pooling as statements.
 
 Padded inputs are written out with their borders, so that windows have no conditions. A pooling goes along one dimension
-at a time. A convolution of one channel to a group is
-written out tap by tap; others become matrix products of
-unfolded inputs. What is not covered raises Unsupported: dilation in pooling, ceil_mode, transposed and 3-d convolution.
+at a time. What is not covered raises Unsupported: dilation
+in pooling and ceil_mode.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import reduce
-from math import prod
 from typing import Any
 
 import sympy
@@ -20,13 +17,10 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Kind, Product, Statement, Unsupported
-from assay.engineer.codegen.scalars import Scalar, call, constant
+from assay.engineer.codegen.program import Kind, Statement, Unsupported
+from assay.engineer.codegen.scalars import Scalar, call, constant, position
 from assay.engineer.codegen.values import Builder, Value
-from assay.engineer.graph import Node, Reference
-
-_MOST_TAPS = 49
-"""A window of 7 x 7; larger ones make a body that no longer fits the registers by far."""
+from assay.engineer.graph import Node
 
 
 def padded(lowering: Builder, value: Value, before: Sequence[Size], after: Sequence[Size], fill: float) -> Value:
@@ -126,79 +120,43 @@ def avg_pool(lowering: Builder, node: Node) -> Value:
     return vs.mapped("mul", node.type.dtype, [total, vs.filled(total.shape, total.dtype, 1.0 / divisor)])
 
 
-def convolution(lowering: Builder, node: Node) -> Value:
-    """aten.convolution in one or two dimensions."""
-    value, weight = lowering.one(node.arguments[0]), lowering.one(node.arguments[1])
-    bias, step, pad, dilation, transposed, _, groups = node.arguments[2:9]
-    dims = len(value.shape) - 2
-    if transposed or dims not in (1, 2) or node.type.dtype is not DType.FLOAT32:
-        raise Unsupported("transposed or 3-d convolution")
-    step, pad, dilation = ([int(each) for each in given] for given in (step, pad, dilation))
-    if any(pad):
-        borders = [sympy.Integer(0)] * 2 + [sympy.Integer(p) for p in pad]
-        value = padded(lowering, value, borders, borders, 0.0)
-    if weight.shape[1] == 1 and weight.shape[0] == value.shape[1] == groups:
-        made = _depthwise(lowering, value, weight, step, dilation, node.type.shape)
-    elif groups == 1:
-        made = _unfolded(lowering, value, weight, step, dilation, node.type.shape)
-    else:
-        raise Unsupported("grouped convolution")
-    if isinstance(bias, Reference):
-        made = vs.mapped("add", made.dtype, [made, vs.broadcast(lowering.one(bias), made.shape, [1])])
-    return made
+def adaptive_avg_pool(lowering: Builder, node: Node) -> Value:
+    """aten._adaptive_avg_pool2d: windows of different sizes that share borders, by a mask over the largest."""
+    value, dtype = lowering.one(node.arguments[0]), node.type.dtype
+    rows, cols = (sympy.sympify(size) for size in node.arguments[1])
+    height, width = value.shape[-2:]
 
+    def window(place: Size, count: Size, size: Size) -> tuple[Size, Size]:
+        first = ix.floor_div(sympy.expand(place * size), count)
+        return first, ix.floor_div(sympy.expand((place + 1) * size + count - 1), count) - first
 
-def _depthwise(
-    lowering: Builder, value: Value, weight: Value, step: Sequence[int], dilation: Sequence[int], shape: Sequence[Size]
-) -> Value:
-    window = [int(size) for size in weight.shape[2:]]
-    if prod(window) > _MOST_TAPS:
-        raise Unsupported(f"a depthwise convolution of {prod(window)} taps")
+    # A window reaches over at most size // count + 2 elements.
+    shape = (*value.shape[:-2], rows, cols, ix.floor_div(height, rows) + 2, ix.floor_div(width, cols) + 2)
 
     def at(index: vs.Index) -> Scalar:
-        batch, channel, *place = index
-        total: Scalar | None = None
-        for taps in itertools.product(*map(range, window)):
-            here = [p * s + t * d for p, t, s, d in zip(place, taps, step, dilation, strict=True)]
-            factor = weight.at((channel, sympy.Integer(0), *map(sympy.Integer, taps)))
-            term = call(value.dtype, "mul", value.at((batch, channel, *here)), factor)
-            total = term if total is None else call(value.dtype, "add", total, term)
-        assert total is not None
-        return total
+        *outer, i, j, r, s = index
+        (top, tall), (left, wide) = window(i, rows, height), window(j, cols, width)
+        inside = call(
+            DType.BOOL, "bitwise_and",
+            call(DType.BOOL, "lt", position(DType.INT64, r), position(DType.INT64, tall)),
+            call(DType.BOOL, "lt", position(DType.INT64, s), position(DType.INT64, wide)),
+        )  # fmt: skip
+        here = value.at((*outer, sympy.Min(top + r, height - 1), sympy.Min(left + s, width - 1)))
+        return call(dtype, "where", inside, here, constant(dtype, 0.0))
 
-    return lowering.stored(Value(tuple(shape), value.dtype, at))
+    total = lowering.reduced(Value(shape, dtype, at), [len(shape) - 2, len(shape) - 1], "sum", dtype)
 
+    def mean(index: vs.Index) -> Scalar:
+        (_, tall), (_, wide) = window(index[-2], rows, height), window(index[-1], cols, width)
+        return call(dtype, "div", total.at(index), position(dtype, tall * wide))
 
-def _unfolded(
-    lowering: Builder, value: Value, weight: Value, step: Sequence[int], dilation: Sequence[int], shape: Sequence[Size]
-) -> Value:
-    """weight [out, in x window] @ columns [in x window, places], for each of a batch."""
-    dims = len(shape) - 2
-    window, places = weight.shape[2:], tuple(shape[2:])
-    columns_shape = (shape[0], value.shape[1], *window, *places)
-
-    def at(index: vs.Index) -> Scalar:
-        batch, channel, taps, place = index[0], index[1], index[2 : 2 + dims], index[2 + dims :]
-        here = [p * s + t * d for p, t, s, d in zip(place, taps, step, dilation, strict=True)]
-        return value.at((batch, channel, *here))
-
-    plain = all(size == 1 for size in window) and all(s == 1 for s in step)
-    columns = lowering.stored(value if plain else Value(columns_shape, value.dtype, at))
-    buffer = lowering.new(shape, value.dtype)
-    k, n = ix.product((value.shape[1], *window)), ix.product(places)
-    kernel = lowering.stored(weight)
-    assert kernel.buffer is not None
-    assert columns.buffer is not None
-    lowering.program.steps.append(
-        Product(buffer.name, kernel.buffer, columns.buffer, shape[0], shape[1], n, k, False, False, left_shared=True)
-    )
-    return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+    return Value(total.shape, dtype, mean)
 
 
 GENERATORS: dict[str, Callable[[Builder, Node], Value | tuple[Value | None, ...]]] = {
     "aten.constant_pad_nd": constant_pad,
     "aten.max_pool2d_with_indices": max_pool,
     "aten.avg_pool2d": avg_pool,
-    "aten.convolution": convolution,
+    "aten._adaptive_avg_pool2d": adaptive_avg_pool,
 }
 """By operator."""

@@ -1,0 +1,97 @@
+"""`python -m benchmarks.engineer [PATH] [--budget 5m] [--scaled] [--resume]`, or `... report` for the table.
+
+Without a path, the built-in tasks. A task that cannot be optimised is a row with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from assay.cli.optimize import parse_duration
+from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
+from assay.errors import AssayError
+from assay.referee.judge import silent
+from assay.search import FileLedger
+from assay.tasks.listing import list_tasks
+from assay.tasks.load import load_task
+from benchmarks.engineer.report import render
+from benchmarks.referee.results import ROOT, Record, Results
+
+DATA = ROOT / "docs" / "data" / "engineer.json"
+TABLE = ROOT / "docs" / "engineer-results.md"
+
+
+def main() -> int:
+    """Optimise every task, or write the table. Returns the exit status."""
+    arguments = _parse()
+    if arguments.path == "report":
+        TABLE.write_text(render(Results(arguments.json, writing=False).data))
+        print(f"{TABLE} from {arguments.json}")
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = {"path": arguments.path, "budget_s": parse_duration(arguments.budget), "scaled": arguments.scaled,
+                "strategy": arguments.strategy, "seed": arguments.seed}  # fmt: skip
+    names = [each.spec for each in list_tasks(Path(arguments.path) if arguments.path else None)]
+    chosen = [name for name in names if not arguments.only or Path(name).stem in arguments.only]
+    try:
+        with (
+            Results(arguments.json) as results,
+            results.begin(arguments.suite, settings, False, arguments.resume) as record,
+        ):
+            _run(chosen, settings, record)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the results are kept and --resume goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
+    record.total = len(names)
+    config = OptimizeConfig(settings["budget_s"], settings["strategy"], settings["seed"])
+    for name in names:
+        if record.has(name):
+            continue
+        try:
+            task = load_task(name, profile="scaled" if settings["scaled"] else "full")
+            with tempfile.TemporaryDirectory(prefix="assay-engineer-") as folder, FileLedger(Path(folder)) as ledger:
+                found = _row(optimize_task(task, config, ledger, lambda _event: None, silent))
+        except AssayError as error:
+            found = {"outcome": "not-tried", "reason": f"{error.what}: {error.value}"[:300]}
+        record.add({"name": name, **found}, f"{found['outcome']} {found.get('speedup') or found.get('reason', '')}")
+
+
+def _row(found: Optimized) -> dict[str, Any]:
+    """The judgement that counts: the accepted one, else the last."""
+    judged = found.accepted or (found.judgements[-1] if found.judgements else None)
+    baseline = judged.baseline.variant if judged is not None and judged.baseline is not None else None
+    codes = [finding.code for finding in judged.findings] if judged is not None else []
+    return {
+        "outcome": judged.verdict.value if judged is not None else "nothing-right",
+        "speedup": judged.speedup if judged is not None else None,
+        "baseline": baseline,
+        "findings": codes,
+        **found.to_json(),
+    }
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engineer", description=__doc__)
+    parser.add_argument("path", nargs="?", help="a folder of tasks (default: the built-in ones), or report")
+    parser.add_argument("--only", nargs="*", help="names of tasks")
+    parser.add_argument("--suite", default="builtin", help="the name of the record")
+    parser.add_argument("--budget", default="5m", help="for each task")
+    parser.add_argument("--strategy", default="evolution")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scaled", action="store_true", help="KernelBench: sizes that a small machine can run")
+    parser.add_argument("--json", type=Path, default=DATA)
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""A certified kernel as a function of tensors: built from its certificate's sources, guarded, counted.
+
+It runs in the caller's own process, so only certificates that accept and whose signature verifies are taken. A call is
+the kernel's where every tensor has the certified type, shape, strides and device; anything else is the original's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.archive.admission import Admissible
+from assay.build.cpp import CppBuilder
+from assay.core.sources import Candidate, Language, Task
+from assay.core.tensors import Placement, TensorSpec
+from assay.errors import InputError, InternalError
+from assay.referee.processes.native_abi import CallRecord, descriptors
+
+_ABI_VERSION = 1
+
+
+@dataclass(slots=True)
+class Calls:
+    """How often the kernel and the original served, and why not the kernel, by reason."""
+
+    certified: int = 0
+    original: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, reason: str) -> None:
+        """One call for the original."""
+        self.original += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+class CertifiedKernel:
+    """A loaded kernel. Copies of a model share it, and its counter.
+
+    Raises InputError for a certificate whose candidate is not C++.
+    """
+
+    def __init__(self, certificate: Admissible, builder: CppBuilder) -> None:
+        checked = certificate.certificate
+        self.candidate = Candidate.from_json(checked["candidate"])
+        self.task = Task.from_json(checked["task"])
+        self.certificate_identity = str(checked["identity"])
+        self.threads = int(checked["config"]["threads"]) or (os.cpu_count() or 1)
+        self.calls = Calls()
+        if self.candidate.language is not Language.CPP:
+            raise InputError("only C++ kernels can be applied", value=self.candidate.language.value)
+        self._entry = _loaded(builder.build(self.candidate).content, self.candidate.entry)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> CertifiedKernel:
+        return self
+
+    def run(
+        self, inputs: Sequence[Any], weights: Sequence[Any], outputs: Sequence[Any], scalars: Sequence[float]
+    ) -> None:
+        """Fill `outputs`, tensors of the certified layout. Raises InternalError where the kernel refuses the call."""
+        import torch
+
+        record = CallRecord()
+        record.abi_version, record.n_threads = _ABI_VERSION, min(self.threads, torch.get_num_threads())
+        held = []
+        for name, tensors in (("inputs", inputs), ("weights", weights), ("outputs", outputs)):
+            placement = Placement.pack(_spec(tensor) for tensor in tensors)
+            array = descriptors(placement, 0, [tensor.data_ptr() for tensor in tensors])
+            held.append(array)
+            setattr(record, f"n_{name}", len(tensors))
+            setattr(record, name, array)
+        numbers = (ctypes.c_double * max(len(scalars), 1))(*scalars)
+        record.n_scalars, record.scalars = len(scalars), numbers
+        code = self._entry(ctypes.byref(record))
+        if code != 0:
+            raise InternalError(
+                "a certified kernel refused a call of its certified layout", value=f"{self.task.name}: {code}",
+                next_step="report this with the certificate",
+            )  # fmt: skip
+
+
+def _loaded(content: bytes, entry: str) -> Any:
+    """The entry of a shared object, loaded from memory: nothing is left on disk."""
+    fd = os.memfd_create("assay-kernel", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(content)
+        library = ctypes.CDLL(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    function = getattr(library, entry)
+    function.argtypes, function.restype = (ctypes.c_void_p,), ctypes.c_int
+    return function
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    data = {
+        "name": "", "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape),
+        "strides": list(tensor.stride()),
+    }  # fmt: skip
+    return TensorSpec.from_json(data)

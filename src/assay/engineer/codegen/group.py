@@ -1,0 +1,165 @@
+"""Kernels that work on one piece at a time: padding and pooling by planes, so that the padded plane stays in cache.
+
+Neighbouring kernels whose first axes are the same are run inside one loop over these, and a temporary that only they
+use shrinks to one piece, which every thread has for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import sympy
+
+from assay.engineer.codegen import index as ix
+from assay.engineer.codegen.fuse import Kernel
+from assay.engineer.codegen.index import Loop, Size
+from assay.engineer.codegen.program import Place, Product, Program, Statement
+from assay.engineer.codegen.scalars import Load, loads, loads_in, moved, rebuilt, relocated
+
+_LARGEST_PIECE_BYTES = 512 << 10
+"""Half of a second-level cache of 1 MB; others have 2."""
+_FEWEST_PIECES = 8
+"""Fewer leave threads idle."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Kernels inside one loop over `axes`; theirs are the rest. `pieces` are the sizes of temporaries within."""
+
+    axes: tuple[Loop, ...]
+    kernels: list[Kernel]
+    pieces: dict[str, Size]
+
+
+def grouped(program: Program, kernels: list[Kernel | Product]) -> list[Kernel | Product | Group]:
+    """The same kernels, neighbours in groups where that keeps a temporary in cache."""
+    found: list[Kernel | Product | Group] = []
+    place = 0
+    while place < len(kernels):
+        group, count = None, 1
+        for end in range(len(kernels), place + 1, -1):
+            several = kernels[place:end]
+            plain = [one for one in several if isinstance(one, Kernel)]
+            if len(plain) == len(several) and (group := _group(program, plain, _used_elsewhere(kernels, place, end))):
+                count = end - place
+                break
+        found.append(group or kernels[place])
+        place += count
+    return found
+
+
+def _used_elsewhere(kernels: list[Kernel | Product], start: int, end: int) -> set[str]:
+    names: set[str] = set()
+    for number, kernel in enumerate(kernels):
+        if not start <= number < end:
+            names |= buffers_of(kernel)
+    return names
+
+
+def buffers_of(kernel: Kernel | Product) -> set[str]:
+    """All that a kernel reads or fills."""
+    if isinstance(kernel, Product):
+        return {kernel.buffer, kernel.left, kernel.right}
+    return {name for step in kernel.steps for name in (
+        step.buffer, *(one.buffer for one in loads(step.body)), *(one.buffer for one in loads_in(step.target)),
+    )}  # fmt: skip
+
+
+def _group(program: Program, kernels: list[Kernel], elsewhere: set[str]) -> Group | None:
+    """The group over as many common axes as possible; None where no temporary gains by it."""
+    inside = {
+        name for kernel in kernels for name in buffers_of(kernel)
+        if program.buffers[name].place is Place.TEMPORARY and name not in elsewhere
+    }  # fmt: skip
+    crossing = {name for name in inside if sum(name in buffers_of(kernel) for kernel in kernels) > 1}
+    if not crossing:
+        return None
+    for count in range(_common(kernels), 0, -1):
+        axes = kernels[0].axes[:count]
+        moved = [_onto(kernel, axes) for kernel in kernels]
+        pieces = _pieces(program, moved, axes, crossing)
+        if pieces is not None and _is_worth_it(program, axes, pieces):
+            return Group(axes, [_within(kernel, axes, pieces) for kernel in moved], pieces)
+    return None
+
+
+def _common(kernels: list[Kernel]) -> int:
+    """How many first axes all kernels share, none of them reduced and every statement over all of them."""
+    count = 0
+    for several in zip(*(kernel.axes for kernel in kernels), strict=False):
+        if not all(ix.same(axis.size, several[0].size) for axis in several):
+            break
+        statements = ((axis, step) for axis, kernel in zip(several, kernels, strict=True) for step in kernel.steps)
+        if any(axis not in step.axes or axis in step.reduced for axis, step in statements):
+            break
+        count += 1
+    return count
+
+
+def _onto(kernel: Kernel, axes: tuple[Loop, ...]) -> Kernel:
+    """The kernel with the group's own variables for its first axes."""
+    mapping: dict[Size, Size] = dict(zip(kernel.axes, axes, strict=False))
+    mapping = {old: new for old, new in mapping.items() if old != new}
+
+    def renamed(old: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        return tuple(mapping.get(axis, axis) for axis in old)
+
+    steps = [
+        replace(step, axes=renamed(step.axes), reduced=renamed(step.reduced),
+                target=moved(step.target, mapping), body=rebuilt(step.body, mapping))
+        for step in kernel.steps
+    ]  # fmt: skip
+    return Kernel(renamed(kernel.axes), renamed(kernel.reduced), steps)
+
+
+def _pieces(
+    program: Program, kernels: list[Kernel], axes: tuple[Loop, ...], crossing: set[str]
+) -> dict[str, Size] | None:
+    """For each temporary the size of its piece; None where some access reaches into another piece."""
+    pieces: dict[str, Size] = {}
+    for kernel in kernels:
+        for step in kernel.steps:
+            accesses = [(step.buffer, step.target), *((one.buffer, one.offset) for one in loads(step.body))]
+            for name, where in accesses:
+                if name not in crossing:
+                    continue
+                piece = where.coeff(axes[-1])
+                if not _is_in_piece(where, axes, piece) or not ix.same(pieces.setdefault(name, piece), piece):
+                    return None
+    whole = ix.product(axis.size for axis in axes)
+    fits = all(ix.same(whole * piece, ix.product(program.buffers[name].shape)) for name, piece in pieces.items())
+    return pieces if fits else None
+
+
+def _is_in_piece(where: Size, axes: tuple[Loop, ...], piece: Size) -> bool:
+    """Whether a position is the piece's number times its size, and a rest that knows nothing of the group's axes."""
+    rest = where
+    for place, axis in enumerate(axes):
+        factor = sympy.expand(piece * ix.product(later.size for later in axes[place + 1 :]))
+        if piece == 0 or not ix.same(where.coeff(axis), factor):
+            return False
+        rest = sympy.expand(rest - factor * axis)
+    return not rest.has(*axes)
+
+
+def _is_worth_it(program: Program, axes: tuple[Loop, ...], pieces: dict[str, Size]) -> bool:
+    count = ix.hinted(ix.product(axis.size for axis in axes), program.hints)
+    total = sum(ix.hinted(piece, program.hints) * program.buffers[n].dtype.size_bytes for n, piece in pieces.items())
+    return count >= _FEWEST_PIECES and total <= _LARGEST_PIECE_BYTES
+
+
+def _within(kernel: Kernel, axes: tuple[Loop, ...], pieces: dict[str, Size]) -> Kernel:
+    """The kernel inside the group's loop: without its axes, and with pieces for temporaries."""
+    zero: dict[Size, Size] = {axis: sympy.Integer(0) for axis in axes}
+
+    def inside(one: Load) -> Size:
+        return ix.replaced(one.offset, zero) if one.buffer in pieces else one.offset
+
+    def inner(old: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        return tuple(axis for axis in old if axis not in axes)
+
+    def changed(step: Statement) -> Statement:
+        target = ix.replaced(step.target, zero) if step.buffer in pieces else step.target
+        return replace(step, axes=inner(step.axes), target=target, body=relocated(step.body, inside))
+
+    return Kernel(inner(kernel.axes), kernel.reduced, [changed(step) for step in kernel.steps])

@@ -1,0 +1,39 @@
+"""`assay optimize` from the command line: a search that ends in a judgement, resumes, and says what it cannot do."""
+
+import json
+
+import pytest
+from test_cli import assay
+
+BUDGET = "20s"
+
+
+def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
+    done = assay("optimize", "row_std", "--budget", BUDGET, "--runs", str(tmp_path), "--baseline", "eager", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["ideas"] >= 1
+    assert found["judged"]
+    folder = next(tmp_path.glob("search-*"))
+    assert json.loads((folder / "result.json").read_text())["ideas"] == found["ideas"]
+    assert (folder / "kernel" / "kernel.cpp").exists() == (done.returncode == 0)
+    again = assay("optimize", "row_std", "--budget", BUDGET, "--runs", str(tmp_path), "--baseline", "eager", "--json",
+                    "--resume")  # fmt: skip
+    assert json.loads(again.stdout)["ideas"] >= found["ideas"]
+    assert len(list(tmp_path.glob("search-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("expert_gate",), "topk"),
+        (("softmax", "--budget", "soon"), "duration"),
+        (("softmax", "--strategy", "luck"), "luck"),
+        (("softmax", "--resume"), "no search"),
+        (("no_such_task",), "no_such_task"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_exit_code_2(tmp_path, arguments, words):
+    done = assay("optimize", *arguments, "--runs", str(tmp_path))
+    assert done.returncode == 2
+    assert words in done.stderr
