@@ -64,7 +64,7 @@ def test_every_schedule_gives_a_right_kernel(tracing, referee, schedule):
 
 def test_fusing_makes_one_loop_nest_of_a_softmax_and_apart_makes_four(tracing):
     graph = tracing.trace(load_task("softmax"))
-    one, four = (generate(graph, Schedule(apart=apart), "s").files[0].text for apart in (False, True))
+    one, four = (generate(graph, Schedule(apart=apart, group=False), "s").files[0].text for apart in (False, True))
     assert (one.count("omp parallel"), four.count("omp parallel")) == (1, 4)
 
 
