@@ -40,9 +40,14 @@ inline float exp_(float x) {
 
 // e^x - 1 without the loss near 0.
 inline float expm1_(float x) {
-  float near = x * __builtin_fmaf(
-      x, __builtin_fmaf(x, __builtin_fmaf(x, __builtin_fmaf(x, __builtin_fmaf(x, 1.0f / 720, 1.0f / 120), 1.0f / 24),
-                                          1.0f / 6), 0.5f), 1.0f);
+  float near =
+      x *
+      __builtin_fmaf(
+          x,
+          __builtin_fmaf(
+              x, __builtin_fmaf(x, __builtin_fmaf(x, __builtin_fmaf(x, 1.0f / 720, 1.0f / 120), 1.0f / 24), 1.0f / 6),
+              0.5f),
+          1.0f);
   float away = exp_(x) - 1.0f;
   return (x < 0 ? -x : x) < 0.35f ? near : away;
 }
@@ -83,8 +88,8 @@ inline float tanh_(float x) {
   return x != x ? x : __builtin_copysignf(t, x);
 }
 
-// The error function within 1.6 half units in the last place: a polynomial in x^2 below 0.93, and 1 - exp(q(|x|)) above.
-// Both fitted by least squares at 400 Chebyshev nodes.
+// The error function within 1.6 half units in the last place: a polynomial in x^2 below 0.93, and 1 - exp(q(|x|))
+// above. Both fitted by least squares at 400 Chebyshev nodes.
 inline float erf_(float x) {
   float a = x < 0 ? -x : x, z = a * a;
   float p = 8.33997183e-05f;
@@ -109,12 +114,24 @@ inline float erf_(float x) {
   return a < 0.93f || x != x ? near : far;
 }
 
-inline double exp_(double x) { return std::exp(x); }
-inline double expm1_(double x) { return std::expm1(x); }
-inline double log_(double x) { return std::log(x); }
-inline double log1p_(double x) { return std::log1p(x); }
-inline double tanh_(double x) { return std::tanh(x); }
-inline double erf_(double x) { return std::erf(x); }
+inline double exp_(double x) {
+  return std::exp(x);
+}
+inline double expm1_(double x) {
+  return std::expm1(x);
+}
+inline double log_(double x) {
+  return std::log(x);
+}
+inline double log1p_(double x) {
+  return std::log1p(x);
+}
+inline double tanh_(double x) {
+  return std::tanh(x);
+}
+inline double erf_(double x) {
+  return std::erf(x);
+}
 
 template <typename T>
 inline T sign_(T x) {

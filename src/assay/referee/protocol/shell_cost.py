@@ -19,7 +19,7 @@ from assay.referee.protocol.clock import Outcome
 from assay.referee.protocol.party import Party, Program
 from assay.referee.timing.pairing import Overhead
 
-CALLS = {Depth.FULL: 120, Depth.SCREEN: 24}
+CALLS = {Depth.FULL: 120, Depth.SCREEN: 12}
 """Of each null kernel in one measurement. The median's own error counts on both sides: with 60 calls it alone cost 4 %
 of a 350 us call; a screening accepts nothing."""
 _FEWEST_CALLS, _WARM_UP, _TIMEOUT_S = 8, 5, 10.0
