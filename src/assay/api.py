@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assay.apply.model import Applied, apply_certificates
+from assay.applied.model import Applied, apply_certificates
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.engineer.model import Part, choose_parts, optimize_parts

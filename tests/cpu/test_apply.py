@@ -8,9 +8,9 @@ import torch
 from synthetic_certificates import CREATED, accepted, certified, of_kind
 from torch import nn
 
-from assay.apply.dispatch import Layout, Site, attach
-from assay.apply.kernel import Calls
-from assay.apply.model import apply_certificates
+from assay.applied.dispatch import Layout, Site, attach
+from assay.applied.kernel import Calls
+from assay.applied.model import apply_certificates
 from assay.engineer.codegen.generate import Schedule, generate
 from assay.engineer.convert import convert
 from assay.engineer.tracing import Tracing
@@ -163,3 +163,11 @@ def test_what_is_not_accepted_or_was_changed_is_refused(block_certificate):
 def test_a_certificate_about_something_else_is_refused():
     with pytest.raises(InputError, match="part of a model"):
         apply_certificates(nn.Sequential(Block()).eval(), [certified()], (torch.randn(32, 64),))
+
+
+def test_the_verb_is_a_function_whatever_was_imported():
+    import assay
+    import assay.applied.model
+
+    assert callable(assay.apply)
+    assert callable(assay.optimize)

@@ -19,7 +19,7 @@ FLOORS = [
     {"report"},
     {"archive"},
     {"engineer"},
-    {"apply"},
+    {"applied"},
     {"api", "cli"},
 ]
 """From the ground up; a package may import from its own floor's package and from lower floors only."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.apply.dispatch import Layout, Site, attach
-from assay.apply.kernel import Calls, CertifiedKernel
+from assay.applied.dispatch import Layout, Site, attach
+from assay.applied.kernel import Calls, CertifiedKernel
 from assay.archive.admission import check_admissible
 from assay.build.cpp import CppBuilder
 from assay.core.sources import Task

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.apply.kernel import CertifiedKernel
+from assay.applied.kernel import CertifiedKernel
 
 _SCHEMA = "(int site, Tensor[] inputs, Tensor[] weights, float[] scalars) -> Tensor[]"
 _sites: list[Site] = []
