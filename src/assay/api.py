@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,9 @@ from assay.referee.bench import Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement
-from assay.report.certificate import make_certificate, read_certificate
-from assay.report.page import render_page
+from assay.report.certificate import read_certificate
+from assay.report.publish import publish
 from assay.report.replay import Replay, replay
-from assay.report.signing import sign
-from assay.report.store import save_run
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
 
@@ -107,9 +104,7 @@ def optimize(
         speedup = found.accepted.speedup if found.accepted else None
         table.append({"places": list(part.places), "share": part.share, "speedup": speedup})
         if found.accepted is not None:
-            certificate = sign(make_certificate(found.accepted, created=datetime.now(UTC)))
-            save_run(folder, certificate, render_page(certificate))
-            certificates.append(certificate)
+            certificates.append(publish(found.accepted, folder)[0])
 
     optimize_parts(parts, OptimizeConfig(budget_s=budget_s, baseline=baseline), folder, progress, keep)
     return OptimizedModel(tuple(certificates), tuple(table), parts.left_out)

@@ -15,9 +15,10 @@ from typing import Any
 from assay.archive.admission import Admissible
 from assay.build.cpp import CppBuilder
 from assay.core.sources import Candidate, Language, Task
-from assay.core.tensors import Placement, TensorSpec
+from assay.core.tensors import Placement
 from assay.errors import InputError, InternalError
 from assay.referee.processes.native_abi import CallRecord, descriptors
+from assay.referee.processes.oracle import spec_of
 
 _ABI_VERSION = 1
 
@@ -66,7 +67,7 @@ class CertifiedKernel:
         record.abi_version, record.n_threads = _ABI_VERSION, min(self.threads, torch.get_num_threads())
         held = []
         for name, tensors in (("inputs", inputs), ("weights", weights), ("outputs", outputs)):
-            placement = Placement.pack(_spec(tensor) for tensor in tensors)
+            placement = Placement.pack(spec_of("", tensor) for tensor in tensors)
             array = descriptors(placement, 0, [tensor.data_ptr() for tensor in tensors])
             held.append(array)
             setattr(record, f"n_{name}", len(tensors))
@@ -93,11 +94,3 @@ def _loaded(content: bytes, entry: str) -> Any:
     function = getattr(library, entry)
     function.argtypes, function.restype = (ctypes.c_void_p,), ctypes.c_int
     return function
-
-
-def _spec(tensor: Any) -> TensorSpec:
-    data = {
-        "name": "", "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape),
-        "strides": list(tensor.stride()),
-    }  # fmt: skip
-    return TensorSpec.from_json(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +22,9 @@ from assay.cli.output import (
     print_json,
 )
 from assay.referee.judge import Referee
-from assay.report.certificate import make_certificate
-from assay.report.page import render_page
 from assay.report.progress import ProgressLine
-from assay.report.signing import sign
-from assay.report.store import CERTIFICATE, save_run
+from assay.report.publish import publish
+from assay.report.store import CERTIFICATE
 from assay.report.terminal import render_verdict
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
@@ -65,8 +62,7 @@ def judge(
     proposed = load_candidate(candidate)
     with ProgressLine() as progress, Referee(config) as referee:
         judgement = referee.judge(loaded, proposed, progress)
-    certificate = sign(make_certificate(judgement, created=datetime.now(UTC)))
-    run = save_run(runs, certificate, render_page(certificate))
+    certificate, run = publish(judgement, runs)
     if as_json:
         print_json(certificate)
     else:

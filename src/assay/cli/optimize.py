@@ -27,11 +27,9 @@ from assay.core.sources import Task
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
 from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write
-from assay.report.certificate import make_certificate
-from assay.report.page import render_page
 from assay.report.progress import ProgressLine
-from assay.report.signing import sign
-from assay.report.store import CERTIFICATE, Run, save_run
+from assay.report.publish import publish
+from assay.report.store import CERTIFICATE, Run
 from assay.report.terminal import make_console, render_verdict
 from assay.search import Event, EventKind, FileLedger
 from assay.tasks.load import load_task
@@ -130,8 +128,7 @@ def _saved(found: Optimized, folder: Path, runs: Path) -> Run | None:
     """The last judgement as a run, the accepted kernel's sources, and the summary."""
     run = None
     for judgement in found.judgements:
-        certificate = sign(make_certificate(judgement, created=datetime.now(UTC)))
-        run = save_run(runs, certificate, render_page(certificate))
+        _, run = publish(judgement, runs)
         if judgement is found.accepted:
             for file in judgement.candidate.files:
                 atomic_write(folder / "kernel" / file.path, file.text.encode())

@@ -8,7 +8,6 @@ contiguous. Where that is not a reduced axis, a block of it is kept in small arr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import sympy
@@ -31,12 +30,6 @@ _SLOTS = 64
 """The prelude's kSlots."""
 
 
-@dataclass(slots=True)
-class _File:
-    lines: list[str] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)
-
-
 def write(
     program: Program, kernels: Sequence[Kernel | Product | Group], schedule: Schedule
 ) -> tuple[str, tuple[str, ...]]:
@@ -44,7 +37,7 @@ def write(
     for buffer in program.buffers.values():
         if buffer.dtype not in TYPES:
             raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
-    file = _File()
+    links: set[str] = set()
     shared = _shared(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
     symbols = _symbols(program)
@@ -60,7 +53,7 @@ def write(
     for kernel in kernels:
         if isinstance(kernel, Product):
             body += _product(kernel)
-            file.links.add("-ltorch_cpu")
+            links.add("-ltorch_cpu")
         elif isinstance(kernel, Group):
             lines, next_slot = _group(program, kernel, shared, schedule, next_slot)
             body += lines
@@ -70,12 +63,12 @@ def write(
             next_slot = nest.next_slot
     if next_slot > _SLOTS:
         raise Unsupported("more than 64 temporaries")
-    declared = [_SGEMM] if file.links else []
+    declared = [_SGEMM] if links else []
     text = "\n".join(
         ['#include "prelude.h"', "", *declared, 'extern "C" int assay_kernel(const assay_call* call) {',
          *("  " + line for line in body), "  return 0;", "}", ""]
     )  # fmt: skip
-    return text, tuple(sorted(file.links))
+    return text, tuple(sorted(links))
 
 
 def _group(

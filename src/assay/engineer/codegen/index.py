@@ -160,6 +160,11 @@ def contiguous(shape: Sequence[Size]) -> tuple[Size, ...]:
     return tuple(product(shape[d + 1 :]) for d in range(len(shape)))
 
 
+def is_contiguous(shape: Sequence[Size], stride: Sequence[Size]) -> bool:
+    """Whether a tensor has no gaps and its last dimension is fastest; a dimension of size one has no say."""
+    return all(same(a, b) for a, b, n in zip(stride, contiguous(shape), shape, strict=True) if n != 1)
+
+
 def flatten(index: Sequence[Size], strides: Sequence[Size]) -> Size:
     """The offset of an index."""
     return recombined(sympy.expand(sum((i * s for i, s in zip(index, strides, strict=True)), sympy.Integer(0))))

@@ -21,7 +21,7 @@ from assay.engineer.codegen.program import Buffer, Kind, Place, Product, Program
 from assay.engineer.codegen.scalars import Scalar, call, constant, position, start_program
 from assay.engineer.codegen.values import Value
 from assay.engineer.codegen.windows import GENERATORS as WINDOWS
-from assay.engineer.graph import Graph, Node, Reference, TensorType
+from assay.engineer.graph import Graph, Node, Reference
 
 _MAPS = {
     "add", "sub", "mul", "div", "neg", "abs", "sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log1p",
@@ -56,9 +56,7 @@ class Lowering:
         self._graph, self._keep = graph, keep
         self.program = Program(hints=graph.hints)
         self._values: dict[str, Value | tuple[Value | None, ...]] = {}
-        self._types: dict[str, TensorType] = {}
         self._roots: dict[str, str] = {}
-        self._sizes: dict[str, Size] = {}
         # With the value itself, so that its identity stays its own.
         self._reductions: dict[tuple[int, tuple[int, ...], str, DType], tuple[Value, Value]] = {}
         self._uses = Counter(
@@ -82,8 +80,7 @@ class Lowering:
         return self.program
 
     def _placeholder(self, name: str, place: Place, index: int) -> None:
-        node = next(node for node in self._graph.nodes if node.name == name)
-        kind = node.type
+        kind = self._node(name).type
         self.program.buffers[name] = Buffer(name, kind.shape, kind.stride, kind.dtype, place, index)
         self._values[name] = vs.stored(name, kind.shape, kind.stride, kind.dtype)
 
@@ -274,9 +271,7 @@ class Lowering:
         shape, stride, *rest = node.arguments[1:]
         offset = sympy.sympify(rest[0] if rest and rest[0] is not None else 0)
         shape, stride = [sympy.sympify(s) for s in shape], [sympy.sympify(s) for s in stride]
-        dense = all(ix.same(a, b) for a, b, n in zip(kind.stride, ix.contiguous(kind.shape), kind.shape, strict=True)
-                    if n != 1)  # fmt: skip
-        if not dense:
+        if not ix.is_contiguous(kind.shape, kind.stride):
             raise Unsupported("as_strided of a tensor that is not contiguous")
         return vs.strided(value, shape, stride, offset)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import sympy
@@ -146,10 +146,7 @@ class Nest:
         blocks = f"({cpp(lane.size)} + {size - 1}) / {size}"
         if other is None:
             inner = [] if self._by_lanes else self._within_a_task(outer, lane)
-            loops = self._passes()
-            for axis in reversed(inner):
-                head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
-                loops = [head, *("  " + line for line in loops), "}"]
+            loops = _around(inner, self._passes())
             return self._parallel(outer[: len(outer) - len(inner)], work, [*body, *loops], blocks)
         tiles = Loop("tile", FloorDiv(other.size + _TILE - 1, sympy.Integer(_TILE)))
         start = f"{tiles.name} * {_TILE}"
@@ -270,10 +267,7 @@ class Nest:
                 loops += [line for step in steps for line in self._streamed(step, "first", "count")]
         else:
             loops = self._row_loop(pragma, body, steps)
-        for axis in reversed(inner):
-            head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
-            loops = [head, *("  " + line for line in loops), "}"]
-        return loops
+        return _around(inner, loops)
 
     def _row_loop(self, pragma: list[str], body: list[str], steps: list[Statement]) -> list[str]:
         """Along the contiguous axis, in parts where a sum wants that."""
@@ -511,6 +505,14 @@ class Nest:
             if line not in scope.lines:
                 scope.lines.append(line)
         return cpp(where)
+
+
+def _around(axes: Sequence[Loop], body: list[str]) -> list[str]:
+    """A body inside a loop over each axis, the last one innermost."""
+    for axis in reversed(axes):
+        head = f"for (int64_t {axis.name} = 0; {axis.name} < {cpp(axis.size)}; {axis.name}++) {{"
+        body = [head, *("  " + line for line in body), "}"]
+    return body
 
 
 def _outermost(scalar: Scalar, wanted: object) -> Iterator[Scalar]:

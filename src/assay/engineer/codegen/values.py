@@ -38,7 +38,7 @@ class Value:
 def stored(name: str, shape: Sequence[Size], stride: Sequence[Size], dtype: DType) -> Value:
     """The value of a buffer."""
     shape, stride = tuple(shape), tuple(stride)
-    dense = all(ix.same(a, b) for a, b, n in zip(stride, ix.contiguous(shape), shape, strict=True) if n != 1)
+    dense = ix.is_contiguous(shape, stride)
     return Value(shape, dtype, lambda at: load(dtype, name, ix.flatten(at, stride)), name if dense else None)
 
 
@@ -118,7 +118,7 @@ def strided(value: Value, shape: Sequence[Size], stride: Sequence[Size], offset:
     """as_strided on a value that stands for a tensor without gaps."""
     stride = tuple(stride)
     whole = offset == 0 and ix.same(ix.product(shape), ix.product(value.shape))
-    dense = whole and all(ix.same(a, b) for a, b, n in zip(stride, ix.contiguous(shape), shape, strict=True) if n != 1)
+    dense = whole and ix.is_contiguous(shape, stride)
     return viewed(
         value, shape, lambda at: ix.unflatten(sympy.expand(ix.flatten(at, stride) + offset), value.shape),
         same_order=dense,

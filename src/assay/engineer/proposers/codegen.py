@@ -37,14 +37,14 @@ class Codegen:
     def __init__(self, graph: Graph, task_name: str) -> None:
         self._graph, self._task = graph, task_name
         self._proposed: set[Schedule] = set()
+        self._texts: set[str] = set()
         try:
-            self._texts = {generate(graph, STARTS[0], task_name).files[0].text}
+            generate(graph, STARTS[0], task_name)
         except Unsupported as error:
             raise InputError(
                 "no C++ kernel can be generated for this task", value=str(error), rule="see docs/engineer.md",
                 next_step="judge a kernel of your own with assay judge",
             ) from error  # fmt: skip
-        self._texts.clear()
 
     def propose(self, request: Request) -> Idea | None:
         """A schedule that is new in its text too: some choices do not matter to some graphs."""
