@@ -34,6 +34,13 @@ def test_every_axis_is_tried_with_tails_below_and_above_one_vector():
     assert kinds["rows long tail"]["cols"] == 1000
 
 
+def test_the_first_choice_changes_every_axis():
+    kinds = ["a odd", "b odd", "a odd", "least", "any", "b long tail"]
+    first = [choose(kinds, 2, Secret())[0] for _ in range(100)]
+    assert {kinds[i] for i in first} == {"least", "any"}
+    assert choose(["a odd", "b odd"], 3, Secret()) in ([0, 1], [1, 0])
+
+
 def test_a_choice_takes_one_of_each_kind_before_any_twice():
     kinds = ["least", "a odd", "a odd", "a odd", "b odd", "any", "any"]
     for _ in range(30):

@@ -15,6 +15,8 @@ _EDGES = (1, 2, 3, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 33, 47, 61, 63, 64, 65, 9
 
 _TILE = 32
 """Two 16-lane vectors: what is left over fills less than one of them, or more."""
+_EVERY_AXIS = ("least", "any")
+"""Kinds that leave no free axis at its timed size: even a choice of one shows what works at that size alone."""
 _VOLUME = 2
 """How much larger than the timed one a hidden shape may be: the oracle's float64 copies have to fit as well."""
 
@@ -70,8 +72,13 @@ def _of_one_axis(
 
 
 def choose(kinds: Sequence[str], count: int, secret: Secret) -> list[int]:
-    """Which `count` of a pool's shapes to try, by their kinds: one of every kind first, in secret order."""
+    """Which `count` of a pool's shapes to try: one that changes every axis, one of every other kind, then the rest.
+
+    All in secret order.
+    """
     order = secret.shuffled(len(kinds))
+    every = [index for index in order if kinds[index] in _EVERY_AXIS][:1]
+    order = [*every, *(index for index in order if index not in every)]
     first = [index for place, index in enumerate(order) if kinds[index] not in {kinds[i] for i in order[:place]}]
     rest = [index for index in order if index not in first]
     return [*first, *rest][:count]
