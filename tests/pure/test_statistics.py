@@ -284,6 +284,23 @@ def test_a_noisy_run_is_undecided_with_a_reason():
     assert Reason.TOO_NOISY in {claim.reason for claim in claims}
 
 
+def test_an_effect_far_above_the_noise_is_proved_in_a_noisy_run_too():
+    noisy = replace(QUIET, process_sd=0.12)
+    for speedup, wanted in ((4.0, Outcome.FASTER), (0.25, Outcome.NOT_FASTER)):
+        claims = [c for c in outcomes(26, 60, 8, 10, noisy, speedup) if c.resolution and c.resolution > 0.10]
+        assert len(claims) > 20, "a run that can fake more than the limit"
+        assert sum(claim.outcome is wanted for claim in claims) > 0.9 * len(claims)
+
+
+def test_an_effect_within_four_times_a_large_noise_is_undecided():
+    noisy = replace(QUIET, process_sd=0.12)
+    for claim in outcomes(27, 100, 8, 10, noisy, 1.3):
+        if claim.resolution and claim.resolution > 0.10 and claim.speedup.lower < 4 * claim.same.fake_log:
+            assert (claim.outcome, claim.reason) == (Outcome.UNDECIDED, Reason.TOO_NOISY)
+            assert "4 times" in claim.message
+            assert claim.p_value is None
+
+
 def test_too_few_surviving_rounds_are_undecided():
     preempted = np.zeros((8 * 5, 3))
     preempted[: 3 * 5, 2] = 5e6

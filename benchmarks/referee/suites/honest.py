@@ -8,7 +8,7 @@ from benchmarks.referee.results import Record
 from benchmarks.referee.suite import Context, Suite
 from benchmarks.referee.suites.judged import judge_all
 
-_CONFIG = JudgeConfig(baseline="eager", budget_s=8.0)
+_CONFIG = JudgeConfig(baseline="eager")
 _TIMEOUT_S = 420.0
 
 

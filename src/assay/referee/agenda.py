@@ -55,7 +55,7 @@ class Agenda:
     def __init__(self, bench: Bench, *, sealed_late: bool) -> None:
         self._bench, self._sealed_late = bench, sealed_late
         self._families = [family for family in bench.families if family != families.OWN]
-        depth = bench.config.depth
+        depth = bench.depth
         self._family_turns, self._same_input_rounds = _FAMILY_TURNS[depth], _SAME_INPUT_ROUNDS[depth]
 
     @property

@@ -90,6 +90,8 @@ class Bench:
         construction_seed: int | None = None,
     ) -> None:  # fmt: skip
         self.task, self.config, self.resources, self.secret = task, config, resources, secret
+        self.depth = config.depth
+        """Of the present judgement: a bench made for full ones serves screenings too."""
         self._zygotes = zygotes
         self.poison = Poison()
         self._cooling = np.zeros(_CACHES_COOLED * (resources.cache_bytes or _FALLBACK_CACHE), np.uint8)
@@ -225,11 +227,12 @@ class Bench:
         described = [(s.kind, self.oracle.describe(s.axes)) for s in wanted if s.axes != dict(self.timed.axes)]
         return [(kind, layout) for kind, layout in described if layout.outputs]
 
-    def renew(self) -> None:
+    def renew(self, depth: Depth) -> None:
         """New secrets and another choice of hidden shapes, for the next candidate."""
+        self.depth = depth
         self.secret.renew()
         self.undecided_calls = 0
-        order = choose([kind for kind, _ in self._pool], _HIDDEN_SHAPES[self.config.depth], self.secret)
+        order = choose([kind for kind, _ in self._pool], _HIDDEN_SHAPES[depth], self.secret)
         self.hidden = [self._pool[i][1] for i in order]
 
     def calibrate(self, progress: Progress) -> None:

@@ -69,18 +69,34 @@ class Referee:
         self._prepared: dict[str, Prepared] = {}
         self._peaks: Peaks | None = None
 
-    def judge(self, task: Task, candidate: Candidate, progress: Progress = silent) -> Judgement:
-        """One verdict. Bad candidates are verdicts, never exceptions."""
+    def judge(
+        self, task: Task, candidate: Candidate, progress: Progress = silent, config: JudgeConfig | None = None
+    ) -> Judgement:
+        """One verdict. Bad candidates are verdicts, never exceptions.
+
+        `config` holds for this judgement alone: another depth, budget or timeout on the same preparation. Raises
+        ValueError where it would need another: a full judgement by a referee of screenings, other threads, memory or
+        baseline.
+        """
+        config = self._compatible(config)
         started = time.monotonic()
         try:
             progress("building the candidate", 0.0)
             artifact = self._build(candidate)
         except CandidateError as error:
-            return self._unbuilt(task, candidate, error, time.monotonic() - started)
+            return self._unbuilt(task, candidate, error, config, time.monotonic() - started)
         prepared = self._prepare(task, progress)
-        prepared.bench.renew()
-        judgement = Judging(prepared, self.config, self.facts, candidate, artifact).run(progress)
+        prepared.bench.renew(config.depth)
+        judgement = Judging(prepared, config, self.facts, candidate, artifact).run(progress)
         return replace(judgement, seconds=time.monotonic() - started)
+
+    def _compatible(self, config: JudgeConfig | None) -> JudgeConfig:
+        if config is None:
+            return self.config
+        own = replace(self.config, depth=config.depth, budget_s=config.budget_s, call_timeout_s=config.call_timeout_s)
+        if config != own or (config.depth is Depth.FULL and self.config.depth is Depth.SCREEN):
+            raise ValueError(f"this referee is prepared for {self.config}, which does not serve {config}")
+        return config
 
     def audit(self, task: Task, progress: Progress = silent) -> Audit:
         """Whether a task is worth optimising: would a trivial answer pass?"""
@@ -170,11 +186,13 @@ class Referee:
                 self._peaks = find_peaks(self.facts, find_dirs())
         return self._peaks
 
-    def _unbuilt(self, task: Task, candidate: Candidate, error: CandidateError, seconds: float) -> Judgement:
+    def _unbuilt(
+        self, task: Task, candidate: Candidate, error: CandidateError, config: JudgeConfig, seconds: float
+    ) -> Judgement:
         finding = Finding("does-not-build", Weight.FATAL, f"{error.what}: {error.value}", Fault.CANDIDATE)
         secret = Secret()
         return Judgement(
-            Verdict.REJECT, task, candidate, self.config, self.facts, (finding,), secret.commitment, secret.key,
+            Verdict.REJECT, task, candidate, config, self.facts, (finding,), secret.commitment, secret.key,
             seconds=seconds,
         )  # fmt: skip
 

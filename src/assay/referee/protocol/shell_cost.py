@@ -51,7 +51,7 @@ class NullCalls:
     def __init__(self, bench: Bench, programs: Sequence[Program], turns: int) -> None:
         """`turns` is how many the whole measurement has."""
         self._times: list[list[int]] = [[] for _ in programs]
-        self._each_turn = max(1, math.ceil(CALLS[bench.config.depth] / turns))
+        self._each_turn = max(1, math.ceil(CALLS[bench.depth] / turns))
         self._parties: list[Party] = []
         self._begun = 0
         try:

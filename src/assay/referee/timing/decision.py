@@ -1,13 +1,14 @@
 """What one measurement proves about speed: FASTER, NOT_FASTER, or UNDECIDED with a reason; never a guess.
 
 Let [L, U] be the interval of log(A/B), [l, u] that of log(A/A') from the same turns through the same code, and
-resolution r = max(|l|, |u|): what this very run can fake.
-  FASTER      L > r. Also, the candidate was not dropped markedly more often than the baseline, and the total times
+resolution r = max(|l|, |u|): what this very run can fake. What is needed is r, or 4 r where r exceeds 10 %: there the
+machine disturbs so much that two kinds of code may suffer unlike, and no A/A shows that.
+  FASTER      L > needed. Also, the candidate was not dropped markedly more often than the baseline, and the total times
               confirm at least half of L (a kernel fast in most turns and very slow in the rest has a fine median).
-  NOT_FASTER  U + r < log(1 + worthwhile): whatever the run can fake, no speedup of `worthwhile` (2 %) is left.
+  NOT_FASTER  U + needed < log(1 + worthwhile): whatever the run can fake, no speedup of `worthwhile` (2 %) is left.
               With worthwhile = 0 it says "slower". FASTER is asked first, so that a proved 1 % counts as faster.
-  UNDECIDED   everything else, and always if too few pairs survive or r exceeds the limit.
-A plain "U < r" would call every candidate not faster in a noisy run; hence r is added, not compared.
+  UNDECIDED   everything else, and always if too few pairs survive.
+A plain "U < r" would call every candidate not faster in a noisy run; hence it is added, not compared.
 
 Measured on synthetic A/A runs (docs/data/statistics_coverage.json, benchmarks/statistics_coverage.py):
 
@@ -76,11 +77,14 @@ class Limits:
 
     `min_rounds` of 6: the least for which a 95 % interval of a median exists at all (1 - 2 / 2**6 = 96.9 %).
     `min_turns` of 3 keeps a single spike from being a round's median; plans take at least 5, so that two may drop.
+    `resolution` and `margin`: where the run can fake more than `resolution` (as a share), an effect must be `margin`
+    times that. Both are choices: a 4x speedup in a run that can fake 11 % is no matter of doubt.
     `worthwhile`: a choice, just above what 2 s a side could detect on the development machine (1-1.5 %).
     """
 
     confidence: float = 0.95
     resolution: float = 0.10
+    margin: float = 4.0
     worthwhile: float = 0.02
     min_rounds: int = 6
     min_turns: int = 3
@@ -88,7 +92,7 @@ class Limits:
     def __post_init__(self) -> None:
         if not 0.5 < self.confidence < 1 or self.min_rounds < 2 or self.min_turns < 1:
             raise ValueError(f"limits prove nothing: {self}")
-        if self.resolution <= 0 or self.worthwhile < 0:
+        if self.resolution <= 0 or self.worthwhile < 0 or self.margin < 1:
             raise ValueError(f"limits must not be negative: {self}")
 
 
@@ -111,7 +115,7 @@ class Claim:
 
     `speedup` is the interval of A/B, `same` that of A/A', both widened by the overhead's uncertainty. `resolution` is
     as a share (0.01 for 1 %). `total_ratio` compares summed times. `p_value` is one-sided, against a speedup of at
-    most 1 + resolution; None too where a reason forbids to claim FASTER.
+    most what is needed; None too where a reason forbids to claim FASTER.
     """
 
     outcome: Outcome
@@ -163,7 +167,7 @@ def decide(triples: Triples, overhead: Overhead, limits: Limits = DEFAULT_LIMITS
         return Claim(Outcome.UNDECIDED, speed.reason, speed.message)
     outcome, reason, message = _outcome(speed, same, limits)
     barred = reason in (Reason.TOO_NOISY, Reason.UNEVEN_DROPS, Reason.TOTALS_DISAGREE)
-    threshold = same.interval.fake_log + speed.pairs.overhead_log
+    threshold = _needed(same, limits) + speed.pairs.overhead_log
     return Claim(
         outcome,
         reason,
@@ -198,22 +202,29 @@ def estimate(triples: Triples, second: Side, overhead: Overhead, limits: Limits 
     return Estimate(medians, reach, float(totals.mean()), pairs)
 
 
+def _needed(same: Estimate, limits: Limits) -> float:
+    """The log-ratio that a claim has to exceed: what the run can fake, or a multiple of it in a noisy run."""
+    fake = same.interval.fake_log
+    return fake if math.expm1(fake) <= limits.resolution else limits.margin * fake
+
+
 def _outcome(speed: Estimate, same: Estimate, limits: Limits) -> tuple[Outcome, Reason | None, str]:
     """The decision proper; the rule is in the module's docstring."""
-    fake = same.interval.fake_log
+    fake, needed = same.interval.fake_log, _needed(same, limits)
     shown = f"speedup {speed.interval.ratio:.3f}x [{speed.interval.lower_ratio:.3f}, {speed.interval.upper_ratio:.3f}]"
     faked = f"the same code against itself allows {math.expm1(fake):.2%}"
-    if math.expm1(fake) > limits.resolution:
-        return Outcome.UNDECIDED, Reason.TOO_NOISY, f"{faked}, above the limit of {limits.resolution:.0%}"
-    if speed.interval.lower > fake:
+    if speed.interval.lower > needed:
         if uneven(speed.pairs.drops):
             return Outcome.UNDECIDED, Reason.UNEVEN_DROPS, f"{shown}, but drops are uneven: {speed.pairs.drops}"
         if speed.total_log < TOTALS_SHARE * speed.interval.lower:
             total = math.exp(speed.total_log)
             return Outcome.UNDECIDED, Reason.TOTALS_DISAGREE, f"{shown}, but in total time {total:.3f}x"
         return Outcome.FASTER, None, f"{shown}; {faked}"
-    if speed.interval.upper + fake < math.log1p(limits.worthwhile):
+    if speed.interval.upper + needed < math.log1p(limits.worthwhile):
         return Outcome.NOT_FASTER, None, f"{shown}; {faked}; no speedup of {limits.worthwhile:.0%} is left"
+    if needed > fake:
+        rule = f"above {limits.resolution:.0%} an effect must be {limits.margin:.0f} times that"
+        return Outcome.UNDECIDED, Reason.TOO_NOISY, f"{shown}; {faked}, and {rule}"
     return Outcome.UNDECIDED, Reason.WITHIN_NOISE, f"{shown}; {faked}"
 
 

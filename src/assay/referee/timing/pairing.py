@@ -29,7 +29,7 @@ class Reason(Enum):
     TOO_FEW_PAIRS = "too-few-pairs"
     """Too few rounds keep enough turns once preempted pairs are dropped."""
     TOO_NOISY = "too-noisy"
-    """The same code against itself differs by more than the resolution limit."""
+    """The same code against itself differs by more than the resolution limit, and the effect is not far above that."""
     UNEVEN_DROPS = "uneven-drops"
     """The candidate alone was preempted so much more often that dropping could favour it."""
     TOTALS_DISAGREE = "totals-disagree"
