@@ -10,15 +10,15 @@ from typing import Any
 from assay.applied.model import Applied, apply_certificates
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
-from assay.engineer.model import Part, choose_parts, optimize_parts
-from assay.engineer.optimize import OptimizeConfig, Optimized
+from assay.engineer.model import choose_parts, optimize_parts
+from assay.engineer.optimize import OptimizeConfig
+from assay.engineer.publishing import publish_found
 from assay.errors import InputError
 from assay.referee.bench import Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement
 from assay.report.certificate import read_certificate
-from assay.report.publish import publish
 from assay.report.replay import Replay, replay
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
@@ -57,8 +57,7 @@ def verify(certificate: Mapping[str, Any] | str | Path, *, progress: Progress = 
 
     Raises InputError for a file that is no certificate, and as `judge` does.
     """
-    data = certificate if isinstance(certificate, Mapping) else read_certificate(Path(certificate))
-    return replay(data, progress)
+    return replay(_certificate(certificate), progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,7 @@ def optimize(
     budget_s: float = 300.0,
     runs: str | Path = "runs",
     baseline: str = "best",
+    archive: str = "",
     progress: Progress = silent,
 ) -> OptimizedModel:
     """Find certified faster kernels for a module's parts; `apply` puts them into it.
@@ -90,6 +90,7 @@ def optimize(
         budget_s: seconds in all, shared by the parts' shares of the time.
         runs: where searches and certificates are written.
         baseline: what to beat.
+        archive: where certified kernels are looked up and kept, a path or URL; empty for nowhere.
         progress: called with what is being done and the share of it that is done.
 
     Raises InputError where no part of the module has a graph with generators, TaskError and MachineError as `judge`.
@@ -98,25 +99,29 @@ def optimize(
     if not parts.chosen:
         reasons = "; ".join(f"{name}: {why}" for name, why in parts.left_out.items())
         raise InputError("no part of the module can be optimised", value=reasons[:500], rule="see docs/engineer.md")
-    folder, certificates, table = Path(runs), [], []
-
-    def keep(part: Part, found: Optimized) -> None:
-        speedup = found.accepted.speedup if found.accepted else None
-        table.append({"places": list(part.places), "share": part.share, "speedup": speedup})
-        if found.accepted is not None:
-            certificates.append(publish(found.accepted, folder)[0])
-
-    optimize_parts(parts, OptimizeConfig(budget_s=budget_s, baseline=baseline), folder, progress, keep)
+    certificates, table = [], []
+    config = OptimizeConfig(budget_s=budget_s, baseline=baseline, archive=archive)
+    for part, found, folder in optimize_parts(parts, config, Path(runs), progress):
+        table.append(part.to_json(found))
+        published = publish_found(part.converted.task.name, found, folder, Path(runs), archive)
+        if published.certificate is not None:
+            certificates.append(published.certificate)
     return OptimizedModel(tuple(certificates), tuple(table), parts.left_out)
 
 
-def apply(model: Any, certificates: Iterable[Mapping[str, Any]], example_inputs: Sequence[Any]) -> Applied:
+def apply(model: Any, certificates: Iterable[Mapping[str, Any] | str | Path], example_inputs: Sequence[Any]) -> Applied:
     """Give `model`, in place, the certified kernels of its parts; what it returns counts their calls.
+
+    `certificates` are certificates or their files.
 
     A kernel serves where type, shape, layout and device are those that it was certified for and no gradient is wanted;
     the original serves otherwise. Raises InputError for a certificate that does not accept or verify.
     """
-    return apply_certificates(model, certificates, example_inputs)
+    return apply_certificates(model, [_certificate(one) for one in certificates], example_inputs)
+
+
+def _certificate(certificate: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
+    return certificate if isinstance(certificate, Mapping) else read_certificate(Path(certificate))
 
 
 def _task(task: Task | str | Path) -> Task:

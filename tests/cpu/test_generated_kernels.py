@@ -33,13 +33,14 @@ def is_right(referee, task, candidate):
 
 
 FORMS = {
-    "softmax": "several passes over rows that stay in cache",
     "log_softmax": "a reduction over a middle axis, by lanes",
     "group_norm": "axes that are split to fit each other",
     "cross_entropy": "positions that are data",
     "reverse_cumsum": "a scan",
     "rotary_embedding": "parts written to their places",
     "transpose_2d": "tiles",
+    "patchify": "axes that are divided",
+    "masked_softmax": "truth values",
     "avg_pool2d": "windows over borders",
     "max_pool2d": "windows with steps",
     "mlp_block": "matrix products by the library",
@@ -60,6 +61,13 @@ def test_a_generated_kernel_is_right(tracing, referee, name):
 def test_every_schedule_gives_a_right_kernel(tracing, referee, schedule):
     task = load_task("log_softmax")
     assert is_right(referee, task, generate(tracing.trace(task), schedule, "scheduled"))
+
+
+def test_the_loose_error_function_is_right_where_the_reference_is_as_loose(tracing, referee):
+    task = load_task("gelu")
+    candidate = generate(tracing.trace(task), Schedule(loose=True), "loose")
+    assert "erf_loose_(x" in candidate.files[0].text
+    assert is_right(referee, task, candidate)
 
 
 def test_fusing_makes_one_loop_nest_of_a_softmax_and_apart_makes_four(tracing):

@@ -5,7 +5,7 @@ import json
 import pytest
 from test_cli import assay
 
-BUDGET = "20s"
+BUDGET = "12s"
 
 
 def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
@@ -31,6 +31,9 @@ def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
         (("softmax", "--strategy", "luck"), "luck"),
         (("softmax", "--resume"), "no search"),
         (("no_such_task",), "no_such_task"),
+        (("softmax", "--llm", "http://127.0.0.1:9/v1"), "--llm-model"),
+        (("softmax", "--llm", "nowhere", "--llm-model", "m"), "URL"),
+        (("none.py:Model",), "no such file"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_exit_code_2(tmp_path, arguments, words):

@@ -1,5 +1,7 @@
 """The generator as a proposer: what it offers, and that it repeats itself under a seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic_graphs import ROWS, graph_data, node, ref, softmax, tensor
@@ -9,7 +11,7 @@ from assay.core.sources import SourceFile, Task, TaskFormat
 from assay.engineer.codegen.schedule import CHOICES, Schedule
 from assay.engineer.graph import read_graph
 from assay.engineer.optimize import OptimizeConfig
-from assay.engineer.proposers.codegen import STARTS, Codegen, read_schedule
+from assay.engineer.proposers.codegen import STARTS, Codegen, schedule_of
 from assay.errors import InputError
 from assay.search import Evaluation, Fidelity, Kind, Known, Request
 
@@ -38,7 +40,7 @@ def test_a_refinement_differs_from_its_parent_in_one_or_two_choices():
     proposer = Codegen(softmax(), "made")
     parent = fresh(proposer)[0]
     idea = proposer.propose(request(Kind.REFINE, [parent]))
-    a, b = read_schedule(parent), read_schedule(idea)
+    a, b = schedule_of(parent.candidate), schedule_of(idea.candidate)
     assert 1 <= sum(getattr(a, name) != getattr(b, name) for name in CHOICES) <= 2
     assert idea.parents == (parent.identity,)
 
@@ -49,7 +51,7 @@ def test_a_cross_takes_every_choice_from_a_parent():
     far = proposer.propose(request(Kind.REFINE, [second], seed=3))
     idea = proposer.propose(request(Kind.CROSS, [first, far], seed=1))
     if idea is not None:
-        a, b, c = map(read_schedule, (first, far, idea))
+        a, b, c = (schedule_of(each.candidate) for each in (first, far, idea))
         assert all(getattr(c, name) in (getattr(a, name), getattr(b, name)) for name in CHOICES)
 
 
@@ -73,10 +75,11 @@ def test_it_runs_out_instead_of_repeating_itself():
     assert seed == len(seen)
 
 
-def test_another_proposers_idea_has_no_schedule():
-    idea = fresh(Codegen(softmax(), "made"))[0]
-    assert read_schedule(type(idea)(idea.candidate, "somebody", (), idea.note)) is None
-    assert read_schedule(type(idea)(idea.candidate, "codegen", (), "not json")) is None
+@pytest.mark.parametrize("head", ["", "// schedule {", '// schedule {"lanes": 7}', "// schedule []"])
+def test_a_file_that_was_not_generated_has_no_schedule(head):
+    candidate = fresh(Codegen(softmax(), "made"))[0].candidate
+    text = candidate.files[0].text.partition("\n")[2]
+    assert schedule_of(replace(candidate, files=(SourceFile("kernel.cpp", f"{head}\n{text}"),))) is None
 
 
 def test_a_task_without_a_generator_is_refused_with_the_operator():

@@ -19,7 +19,8 @@ from assay.machine.gxx import find_gxx
 from assay.sandbox.memfd import sealed_memfd
 from assay.sandbox.spawn import Zygote, printable
 
-_PACKAGE_INCLUDE = Path(__file__).parent / "include"
+PACKAGE_INCLUDE = Path(__file__).parent / "include"
+"""Our own headers, the folder to include from."""
 _ARTIFACT_LIMIT_BYTES = 64 << 20
 _BUILD_SECONDS = 90.0
 _REPORT_BYTES = 256 << 10
@@ -47,7 +48,7 @@ class CppBuilder:
     def __init__(self) -> None:
         self._compiler = find_compiler()
         self._prelude = _precompile_prelude(self._compiler)
-        self._zygote = Zygote(["assay.build.compiler"], visible=[str(self._prelude.parent), str(_PACKAGE_INCLUDE)])
+        self._zygote = Zygote(["assay.build.compiler"], visible=[str(self._prelude.parent), str(PACKAGE_INCLUDE)])
 
     def build(self, candidate: Candidate, *, use_cache: bool = True) -> Artifact:
         """The candidate's shared object. Raises CandidateError with the compiler's own words."""
@@ -69,7 +70,7 @@ class CppBuilder:
         torch_libraries = os.path.join(sysconfig.get_paths()["purelib"], "torch", "lib")
         flags = [flag for flag in own if not flag.startswith("-l")]
         libraries = [flag for flag in own if flag.startswith("-l")]
-        return [self._compiler[0], *BASE, *flags, "-include", str(self._prelude), "-I.", f"-I{_PACKAGE_INCLUDE}",
+        return [self._compiler[0], *BASE, *flags, "-include", str(self._prelude), "-I.", f"-I{PACKAGE_INCLUDE}",
                 *units, "-o", "/scratch/candidate.so", f"-L{torch_libraries}", *libraries]  # fmt: skip
 
     def _run(self, candidate: Candidate, command: list[str], key: str) -> Artifact:
@@ -132,8 +133,8 @@ def _artifact(report: dict[str, object], result: int, key: str) -> Artifact:
 
 def _precompile_prelude(compiler: tuple[str, str]) -> Path:
     """Our own header, compiled once per compiler and flags; candidates with other flags parse it as text."""
-    source = _PACKAGE_INCLUDE / "assay" / "prelude.h"
-    text = source.read_text() + (_PACKAGE_INCLUDE / "assay" / "kernel.h").read_text()
+    source = PACKAGE_INCLUDE / "assay" / "prelude.h"
+    text = source.read_text() + (PACKAGE_INCLUDE / "assay" / "kernel.h").read_text()
     with open("/proc/cpuinfo") as cpu:
         flags = next((line for line in cpu if line.startswith("flags")), "")
     key = identity({"compiler": compiler[1], "flags": BASE, "text": text, "cpu": flags})[:16]
@@ -142,7 +143,7 @@ def _precompile_prelude(compiler: tuple[str, str]) -> Path:
     if not compiled.exists():
         atomic_write(header, source.read_bytes())
         scratch = folder / f"new-{os.getpid()}.gch"
-        command = [compiler[0], *BASE, f"-I{_PACKAGE_INCLUDE}", "-x", "c++-header", str(header), "-o", str(scratch)]
+        command = [compiler[0], *BASE, f"-I{PACKAGE_INCLUDE}", "-x", "c++-header", str(header), "-o", str(scratch)]
         try:
             subprocess.run(command, check=True, capture_output=True)
             # The builder's process runs under another uid and must read them.

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from assay.cli import archive, audit, doctor, judge, optimize, tasks, verify
+from assay.cli import archive, audit, doctor, export, judge, optimize, runs, tasks, verify
 from assay.cli.exits import BY_FAULT, Exit
 from assay.errors import AssayError, InputError
 
@@ -28,6 +28,10 @@ app.command("optimize", help=optimize.HELP)(optimize.optimize)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("audit", help=audit.HELP)(audit.audit)
 app.command("verify", help=verify.HELP)(verify.verify)
+app.command("runs", help=runs.RUNS_HELP)(runs.runs)
+app.command("show", help=runs.SHOW_HELP)(runs.show)
+app.command("compare", help=runs.COMPARE_HELP)(runs.compare)
+app.command("export", help=export.HELP)(export.export)
 app.command("tasks", help=tasks.HELP)(tasks.tasks)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 app.add_typer(archive.app, name="archive", help=archive.HELP)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from assay.cli.exits import Exit
+from assay.cli.optimize_module import optimize_own_module
 from assay.cli.output import (
     BaselineOption,
     FrozenFlag,
@@ -23,20 +22,25 @@ from assay.cli.output import (
     overrides,
     print_json,
 )
+from assay.cli.watch import Watch
 from assay.core.sources import Task
-from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
+from assay.engineer.language.endpoint import Model
+from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
+from assay.engineer.own_module import is_own_module
+from assay.engineer.proposers.making import Models
+from assay.engineer.publishing import publish_found
 from assay.errors import InputError
-from assay.machine.cache_dirs import atomic_write
 from assay.report.progress import ProgressLine
-from assay.report.publish import publish
-from assay.report.store import CERTIFICATE, Run
+from assay.report.store import CERTIFICATE, PAGE, Run
 from assay.report.terminal import make_console, render_verdict
-from assay.search import Event, EventKind, FileLedger
+from assay.search import FileLedger
 from assay.tasks.load import load_task
 
 HELP = """Find a faster implementation of a task, and have the referee certify it.
 
-TASK is what assay judge takes. C++ kernels are generated from the graph of the task's reference and searched for the
+TASK is what assay judge takes, or FILE.py:Class for a module of your own: it is loaded here with the file's
+get_inputs(), its parts are optimised by their share of the time, and the model with the certified kernels in it is
+timed against what it was. C++ kernels are generated from the graph of the task's reference and searched for the
 fastest schedule; no model, key or network is needed. The best is judged again in fresh processes: only that judgement
 counts, and it is written to runs/ like any other, with the kernel's sources beside the search's journal.
 
@@ -44,6 +48,10 @@ Exit code: 0 a faster kernel is certified, 1 none was found, 2 bad input, 4 this
 Assay's own.
 
 Example: assay optimize layer_norm --budget 2m
+Example: assay optimize model.py:Model --budget 10m
+Example: assay optimize gelu --llm http://127.0.0.1:8080/v1 --llm-model coder --llm-tokens 200000
+
+A key, where the endpoint wants one, comes from the environment variable OPENAI_API_KEY; it is kept nowhere.
 """
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
@@ -58,6 +66,20 @@ def optimize(
     ] = "evolution",
     seed: Annotated[int, typer.Option("--seed", help="Of the search, not of the referee.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last search for this task.")] = False,
+    archive: Annotated[
+        str, typer.Option("--archive", metavar="URL", help="Look certified kernels up there, and keep new ones.")
+    ] = "",
+    llm: Annotated[
+        str, typer.Option("--llm", metavar="URL", help="OpenAI-compatible endpoint whose models propose kernels too.")
+    ] = "",
+    llm_model: Annotated[list[str] | None, typer.Option("--llm-model", help="A model there; repeat for more.")] = None,
+    llm_schedules: Annotated[
+        bool, typer.Option("--llm-schedules", help="Models choose schedules, which small ones can do.")
+    ] = False,
+    llm_tokens: Annotated[int | None, typer.Option("--llm-tokens", min=1, help="Most tokens, all models.")] = None,
+    llm_answers: Annotated[
+        Path | None, typer.Option("--llm-answers", help="Keep answers in this folder, and give them again.")
+    ] = None,
     threads: ThreadsOption = 0,
     baseline: BaselineOption = "best",
     scaled: ScaledFlag = False,
@@ -68,15 +90,25 @@ def optimize(
 ) -> None:
     """Search, judge, write the run, print."""
     try:
-        config = OptimizeConfig(parse_duration(budget), strategy, seed, threads, baseline)
+        models = Models(
+            tuple(Model(name, llm) for name in llm_model or ()), llm_schedules, llm_tokens, None, llm_answers
+        )
+        config = OptimizeConfig(
+            parse_duration(budget), strategy, seed, threads, baseline, archive=archive, models=models
+        )
     except ValueError as error:
-        raise InputError(str(error), value=f"--budget {budget}") from error
+        raise InputError(str(error), value=f"--budget {budget} --llm {llm}") from error
+    if bool(llm) != bool(llm_model):
+        raise InputError("--llm and --llm-model go together", value=llm or ", ".join(llm_model or ()))
+    if is_own_module(task):
+        raise typer.Exit(optimize_own_module(task, config, runs, resume=resume, as_json=as_json))
     profile = "scaled" if scaled else "full"
     loaded = load_task(task, profile=profile, workload=workload, overrides=overrides(frozen_weights))
     folder = search_folder(runs, loaded, resume=resume)
     with FileLedger(folder) as ledger, ProgressLine() as progress:
         found = optimize_task(loaded, config, ledger, Watch(progress, config.budget_s), progress)
-    run = _saved(found, folder, runs)
+    published = publish_found(loaded.name, found, folder, runs, config.archive)
+    run = published.runs[-1] if published.runs else None
     summary = found.to_json() | {"search": str(folder), "certificate": str(run.certificate) if run else None}
     if as_json:
         print_json(summary)
@@ -95,45 +127,15 @@ def parse_duration(text: str) -> float:
 
 def search_folder(runs: Path, task: Task, *, resume: bool) -> Path:
     """A new folder for a search's journal, or the last one of this task. Raises InputError where there is none."""
-    mark = task.identity[:12]
     if not resume:
-        return runs / f"search-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{mark}"
-    found = sorted(runs.glob(f"search-*-{mark}"))
-    if not found:
+        return new_search(runs, task)
+    found = last_search(runs, task)
+    if found is None:
         raise InputError(
             "there is no search to go on with", value=task.name, rule=f"none for this task in {runs}",
             next_step="leave --resume out",
         )  # fmt: skip
-    return found[-1]
-
-
-class Watch:
-    """Shows a search's events as progress: the best so far, what is being tried, the share of the budget."""
-
-    def __init__(self, progress: ProgressLine, budget_s: float) -> None:
-        self._progress, self._budget_s = progress, budget_s
-        self._best, self._tried = 0.0, 0
-
-    def __call__(self, event: Event) -> None:
-        """One event."""
-        if event.evaluation is not None and event.kind is EventKind.EVALUATED:
-            self._tried += 1
-            if event.evaluation.score is not None:
-                self._best = max(self._best, event.evaluation.score)
-        best = f"best so far {math.exp(self._best):.2f}x unconfirmed" if self._best else "nothing faster yet"
-        self._progress(f"searching: {self._tried} tried, {best}", 0.0)
-
-
-def _saved(found: Optimized, folder: Path, runs: Path) -> Run | None:
-    """The last judgement as a run, the accepted kernel's sources, and the summary."""
-    run = None
-    for judgement in found.judgements:
-        _, run = publish(judgement, runs)
-        if judgement is found.accepted:
-            for file in judgement.candidate.files:
-                atomic_write(folder / "kernel" / file.path, file.text.encode())
-    atomic_write(folder / "result.json", json.dumps(found.to_json(), indent=1).encode())
-    return run
+    return found
 
 
 def _print(found: Optimized, run: Run | None, folder: Path) -> None:
@@ -149,4 +151,4 @@ def _print(found: Optimized, run: Run | None, folder: Path) -> None:
         console.print(f"Kernel       {folder / 'kernel'}")
     elif run is None:
         console.print("No candidate was right and timed in full; the journal says why.")
-    console.print(f"Journal      {folder}")
+    console.print(f"Search page  {folder / PAGE}")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from assay.engineer.convert import Converted, convert
-from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
+from assay.engineer.graph import Graph
+from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
 from assay.engineer.places import Place, measure_places
 from assay.engineer.proposers.codegen import Codegen
 from assay.engineer.tracing import Tracing
 from assay.errors import InputError
 from assay.referee.bench import Progress
-from assay.search import FileLedger
+from assay.search import Event, FileLedger
 
 _LEAST_SHARE = 0.02
 """A part below this share cannot bring 2 % to the whole, whatever becomes of it."""
@@ -25,8 +27,19 @@ class Part:
     """One graph of the model, wherever it occurs: the share of the time of all its places together."""
 
     converted: Converted
+    graph: Graph
     places: tuple[str, ...]
     share: float
+
+    @property
+    def bound(self) -> float:
+        """The most that this part can bring to the whole model (Amdahl 1967)."""
+        return 1.0 / (1.0 - self.share) if self.share < 1 else math.inf
+
+    def to_json(self, found: Optimized | None) -> dict[str, Any]:
+        """What it is and what came of it."""
+        accepted = found.accepted if found else None
+        return {"places": list(self.places), "share": self.share, "speedup": accepted.speedup if accepted else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,12 @@ def choose_parts(model: Any, example_inputs: Sequence[Any]) -> Parts:
             if place.share < _LEAST_SHARE or any(_is_within(place.name, other) for other in taken):
                 continue
             try:
-                converted = _converted(place, tracing)
+                converted, graph = _traced(place, tracing)
             except InputError as error:
                 left_out[place.name or "the model"] = f"{error.what}: {error.value}"
                 continue
             taken.append(place.name)
-            known = chosen.get(converted.key, Part(converted, (), 0.0))
+            known = chosen.get(converted.key, Part(converted, graph, (), 0.0))
             chosen[converted.key] = replace(known, places=(*known.places, place.name), share=known.share + place.share)
     return Parts(tuple(sorted(chosen.values(), key=lambda part: -part.share)), left_out)
 
@@ -61,21 +74,29 @@ def _is_within(name: str, other: str) -> bool:
     return other == "" or name == other or name.startswith(other + ".")
 
 
-def _converted(place: Place, tracing: Tracing) -> Converted:
-    """The place's graph as a task that kernels can be generated for; raises InputError with the reason otherwise."""
+def _traced(place: Place, tracing: Tracing) -> tuple[Converted, Graph]:
+    """The place as a task, and a graph that kernels can be generated for; raises InputError with the reason."""
     if place.arguments is None or place.calls != 1:
         raise InputError("it is called more than once, or not with plain tensors and numbers", value=place.name)
     converted = convert(place.module, place.arguments, place.name.replace(".", "_") or "model")
-    Codegen(tracing.trace(converted.task), converted.task.name)
-    return converted
+    graph = tracing.trace(converted.task)
+    Codegen(graph, converted.task.name)
+    return converted, graph
 
 
 def optimize_parts(
-    parts: Parts, config: OptimizeConfig, folder: Path, progress: Progress, keep: Callable[[Part, Optimized], None]
-) -> None:
-    """Optimise every part, the budget shared by their shares of the time; `keep` gets each as soon as it is done."""
+    parts: Parts, config: OptimizeConfig, runs: Path, progress: Progress, *,
+    watch: Callable[[Event], None] = lambda _event: None, resume: bool = False,
+) -> Iterator[tuple[Part, Optimized, Path]]:  # fmt: skip
+    """Optimise every part, the budget shared by their shares of the time; each as soon as it is done, with its folder.
+
+    `resume` goes on with each part's last search in `runs` where there is one.
+    """
     total = sum(part.share for part in parts.chosen)
     for part in parts.chosen:
         own = replace(config, budget_s=config.budget_s * part.share / total)
-        with FileLedger(folder / part.converted.key[:12]) as ledger:
-            keep(part, optimize_task(part.converted.task, own, ledger, lambda _event: None, progress))
+        task = part.converted.task
+        folder = (last_search(runs, task) if resume else None) or new_search(runs, task)
+        with FileLedger(folder) as ledger:
+            found = optimize_task(task, own, ledger, watch, progress, part.graph)
+        yield part, found, folder

@@ -7,13 +7,16 @@ secrets, so that the luck of having been chosen is worth nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from assay.core.config import JudgeConfig
 from assay.core.sources import Task
 from assay.core.verdicts import Verdict
-from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.graph import Graph
+from assay.engineer.proposers.making import Models, make_proposers
 from assay.engineer.tracing import Tracing
 from assay.engineer.trial import RUNGS, Trials
 from assay.referee.bench import Progress
@@ -27,6 +30,7 @@ from assay.search import (
     FileLedger,
     NearFloor,
     Plateau,
+    Record,
     Result,
     Settings,
     make,
@@ -54,6 +58,8 @@ class OptimizeConfig:
         threads: granted to both sides; 0 stands for all usable cores.
         baseline: what to beat, as for a judgement.
         finalists: how many candidates are judged at most, best first, until one is accepted.
+        archive: where certified kernels are looked up and kept, a path or URL; empty for nowhere.
+        models: language models that propose too, and what they may cost.
 
     Raises ValueError for settings that no run can honour.
     """
@@ -64,6 +70,8 @@ class OptimizeConfig:
     threads: int = 0
     baseline: str = "best"
     finalists: int = 2
+    archive: str = ""
+    models: Models = field(default_factory=Models)
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_s <= 86400 or self.finalists < 1:
@@ -76,7 +84,9 @@ class Optimized:
 
     search: Result
     judgements: tuple[Judgement, ...]
-    operators: tuple[str, ...]
+    graph: Graph
+    records: tuple[Record, ...] = ()
+    """Of the search's ledger."""
 
     @property
     def accepted(self) -> Judgement | None:
@@ -100,21 +110,35 @@ class Optimized:
                 {"candidate": j.candidate.identity, "verdict": j.verdict.value, "speedup": j.speedup}
                 for j in self.judgements
             ],
-            "operators": list(self.operators),
+            "operators": list(self.graph.signature),
         }  # fmt: skip
 
 
+def new_search(runs: Path, task: Task) -> Path:
+    """The folder of a search that begins now."""
+    return runs / f"search-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{task.identity[:12]}"
+
+
+def last_search(runs: Path, task: Task) -> Path | None:
+    """The folder of the last search for this task, None where there is none."""
+    return max(runs.glob(f"search-*-{task.identity[:12]}"), default=None)
+
+
 def optimize_task(
-    task: Task, config: OptimizeConfig, ledger: FileLedger, watch: Callable[[Event], None], progress: Progress
-) -> Optimized:
+    task: Task, config: OptimizeConfig, ledger: FileLedger, watch: Callable[[Event], None], progress: Progress,
+    graph: Graph | None = None,
+) -> Optimized:  # fmt: skip
     """Search and judge. `watch` sees every event of the search, `progress` the stages around it.
+
+    `graph` is the task's where it has been traced already.
 
     Raises InputError where the task has no graph or no generator, TaskError and MachineError as a judgement does.
     """
-    progress("tracing the task", 0.0)
-    with Tracing() as tracing:
-        graph = tracing.trace(task)
-    proposers = [Codegen(graph, task.name)]
+    if graph is None:
+        progress("tracing the task", 0.0)
+        with Tracing() as tracing:
+            graph = tracing.trace(task)
+    proposers = make_proposers(task, graph, config.archive, config.models)
     strategy = make(config.strategy)
     seconds = max(config.budget_s - config.finalists * _JUDGING_S, _LEAST_SEARCH_SHARE * config.budget_s)
     stop = AnyOf((NearFloor(_NEAR), Plateau(_PLATEAU_IDEAS), ExpectedGain(_LEAST_GAIN_PER_S)))
@@ -127,7 +151,7 @@ def optimize_task(
             watch(event)
             result = event.result
     assert result is not None, "a search ends with its result"
-    return Optimized(result, _judged(task, config, result, progress), graph.signature)
+    return Optimized(result, _judged(task, config, result, progress), graph, ledger.records)
 
 
 def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progress) -> tuple[Judgement, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,20 +26,19 @@ from assay.search import Evaluation, Fidelity, Idea, Rung
 RUNGS = (Rung(Fidelity.BUILD, 1.0), Rung(Fidelity.SCREEN, 0.25), Rung(Fidelity.FULL, 1.0))
 """A screening takes 3 s and a full evaluation 10: a quarter of what is right goes on."""
 _FULL_BUDGET_S = 4.0
-_DEPTHS = {Fidelity.SCREEN: Depth.SCREEN, Fidelity.SHORT: Depth.FULL, Fidelity.FULL: Depth.FULL}
 
 
 class Trials:
-    """Evaluates ideas for one task. A context manager, which holds a referee for each depth."""
+    """Evaluates ideas for one task. A context manager, which holds one referee for all depths."""
 
     def __init__(self, task: Task, threads: int, baseline: str) -> None:
         self._task = task
         self._builder = CppBuilder()
-        self._referees: dict[Depth, Referee] = {}
-        self._config = {
-            Depth.SCREEN: JudgeConfig(depth=Depth.SCREEN, threads=threads, baseline=baseline),
-            Depth.FULL: JudgeConfig(budget_s=_FULL_BUDGET_S, threads=threads, baseline=baseline),
-        }
+        full = JudgeConfig(budget_s=_FULL_BUDGET_S, threads=threads, baseline=baseline)
+        self._configs = {
+            Fidelity.SCREEN: replace(full, depth=Depth.SCREEN), Fidelity.SHORT: full, Fidelity.FULL: full
+        }  # fmt: skip
+        self._referee = Referee(full)
 
     def evaluate(self, idea: Idea, fidelity: Fidelity) -> Evaluation:
         """See `assay.search.Verifier`."""
@@ -46,18 +46,12 @@ class Trials:
         if fidelity is Fidelity.BUILD:
             words = self._build_words(idea)
             return Evaluation(idea.identity, fidelity, not words, None, words or "builds", time.monotonic() - started)
-        judgement = self.referee(_DEPTHS[fidelity]).judge(self._task, idea.candidate)
+        judgement = self._referee.judge(self._task, idea.candidate, config=self._configs[fidelity])
         score, words = _score(judgement)
         return Evaluation(
             idea.identity, fidelity, score is not None, score, words, time.monotonic() - started,
             near_limit=_near_limit(judgement),
         )  # fmt: skip
-
-    def referee(self, depth: Depth) -> Referee:
-        """The referee of a depth, started when first wanted."""
-        if depth not in self._referees:
-            self._referees[depth] = Referee(self._config[depth])
-        return self._referees[depth]
 
     def _build_words(self, idea: Idea) -> str:
         """The compiler's words, empty where it builds."""
@@ -71,8 +65,7 @@ class Trials:
 
     def close(self) -> None:
         """End every process."""
-        for referee in self._referees.values():
-            referee.close()
+        self._referee.close()
         self._builder.close()
 
     def __enter__(self) -> Trials:

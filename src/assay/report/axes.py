@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from markupsafe import Markup
 
-from assay.report.scales import LogScale, tick_text
+from assay.report.scales import LinearScale, LogScale, tick_text
 from assay.report.svg import CHARACTER_PX, STRONG_PX, line, text
 
 WIDE, NARROW = 720.0, 340.0
@@ -16,7 +16,9 @@ MARGIN = 10.0
 _TICK_PX = 64.0
 
 
-def axis(scale: LogScale, top: float, bottom: float, title: str, words: Callable[[float], str]) -> list[Markup]:
+def axis(
+    scale: LogScale | LinearScale, top: float, bottom: float, title: str, words: Callable[[float], str]
+) -> list[Markup]:
     """Vertical grid lines, their numbers below, the title below those."""
     ticks = scale.ticks(max(3, int(abs(scale.end - scale.start) / _TICK_PX)))
     parts = [line(scale.start, bottom, scale.end, bottom, "axis")]

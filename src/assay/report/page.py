@@ -23,14 +23,14 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render_page(certificate: Mapping[str, Any]) -> str:
     """The page of a certificate that `make_certificate` made or `read_certificate` checked."""
-    return _environment().get_template("page.html.jinja").render(view(certificate))
+    return make_environment().get_template("page.html.jinja").render(view(certificate))
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    """Compiling the template takes ten times as long as filling it."""
+@lru_cache(maxsize=4)
+def make_environment(templates: Path = _TEMPLATES) -> Environment:
+    """Templates of a folder, which may include those here. Compiling one takes ten times as long as filling it."""
     return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([templates, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

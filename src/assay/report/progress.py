@@ -23,7 +23,7 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 class ProgressLine:
-    """A callback `(what, share)` and a context manager that clears its line at the end.
+    """A callback `(what, share, detail)` and a context manager that clears its line at the end.
 
     Args:
         stream: where to write; stderr as it is now without one.
@@ -35,11 +35,12 @@ class ProgressLine:
         self._clock = clock
         self._live = self._stream.isatty()
         self._started = self._stage_started = clock()
-        self._stage, self._first_share = "", 0.0
+        self._stage, self._detail, self._first_share = "", "", 0.0
         self._drawn_at = float("-inf")
 
-    def __call__(self, what: str, share: float) -> None:
-        """Tell what is being done and which share of it is done, 0 to 1."""
+    def __call__(self, what: str, share: float, detail: str = "") -> None:
+        """Tell what is being done and which share of it is done, 0 to 1; `detail` may change within a stage."""
+        self._detail = detail
         now = self._clock()
         is_new = what != self._stage
         if is_new:
@@ -70,6 +71,8 @@ class ProgressLine:
         left = self._left_s(share, now)
         if left is not None:
             parts.append(f"about {seconds_text(left)} left of this")
+        if self._detail:
+            parts.append(one_line(self._detail, 200))
         return ", ".join(parts)[: max(shutil.get_terminal_size().columns - 1, 20)]
 
     def _left_s(self, share: float, now: float) -> float | None:

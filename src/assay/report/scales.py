@@ -50,6 +50,31 @@ class LogScale:
         return [value for value in values if self.low <= value <= self.high]
 
 
+@dataclass(frozen=True, slots=True)
+class LinearScale:
+    """Equal distances for equal differences, from `low` at `start` to `high` at `end` pixels.
+
+    Raises ValueError unless low < high and both are finite.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"an axis cannot go from {self.low} to {self.high}")
+
+    def __call__(self, value: float) -> float:
+        """Pixels, beyond the ends too."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, most: int) -> list[float]:
+        """Round numbers within the axis."""
+        return even_ticks(self.low, self.high, most)
+
+
 def even_ticks(low: float, high: float, most: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten between two numbers, at most `most`."""
     exponent = math.floor(math.log10((high - low) / most))

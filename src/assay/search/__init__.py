@@ -10,8 +10,9 @@ from assay.search.budget import Budget, Spent
 from assay.search.engine import think, thinking
 from assay.search.events import Event, EventKind, Result, StopCause
 from assay.search.halving import CASCADE, Rung
-from assay.search.ledger import FileLedger, MemoryLedger
+from assay.search.ledger import FileLedger, MemoryLedger, Record
 from assay.search.protocols import Ask, Kind, Known, Proposer, Request, Strategy, Verifier
+from assay.search.race import FalseWins
 from assay.search.state import Settings
 from assay.search.stopping import AnyOf, ExpectedGain, NearFloor, Plateau, TargetReached
 from assay.search.strategies.registry import make
@@ -25,6 +26,7 @@ __all__ = [
     "Event",
     "EventKind",
     "ExpectedGain",
+    "FalseWins",
     "Fidelity",
     "FileLedger",
     "Idea",
@@ -34,6 +36,7 @@ __all__ = [
     "NearFloor",
     "Plateau",
     "Proposer",
+    "Record",
     "Request",
     "Result",
     "Rung",

@@ -15,15 +15,16 @@ import sympy
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
-from assay.engineer.codegen.index import Loop, Size, cpp
+from assay.engineer.codegen.index import Loop, cpp
 from assay.engineer.codegen.nest import Nest
-from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
+from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Routine, Unsupported
+from assay.engineer.codegen.routines import SGEMM, convolution, product, product_of_piece
 from assay.engineer.codegen.scalars import Position, loads_in, walk
 from assay.engineer.codegen.schedule import Schedule
-from assay.engineer.codegen.text import TYPES
+from assay.engineer.codegen.text import MEMORY, TYPES
 
-PRELUDE = Path(__file__).with_name("prelude.h")
-"""Copied into every candidate, which is a self-contained folder."""
+PRELUDE, CONVOLVE = (Path(__file__).with_name(name) for name in ("prelude.h", "convolve.h"))
+"""Copied into candidates, which are self-contained folders."""
 
 
 _SLOTS = 64
@@ -31,13 +32,18 @@ _SLOTS = 64
 
 
 def write(
-    program: Program, kernels: Sequence[Kernel | Product | Group], schedule: Schedule
-) -> tuple[str, tuple[str, ...]]:
-    """The file's text, and flags that it needs for linking. Raises Unsupported for element types without arithmetic."""
+    program: Program, kernels: Sequence[Kernel | Routine | Group], schedule: Schedule
+) -> tuple[str, tuple[Path, ...], tuple[str, ...]]:
+    """The file's text, the headers that go with it, and flags for linking.
+
+    Raises Unsupported for element types without arithmetic.
+    """
     for buffer in program.buffers.values():
         if buffer.dtype not in TYPES:
             raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
-    links: set[str] = set()
+    calls_library = any(isinstance(kernel, Product) for kernel in _flat(kernels))
+    declared, links = ([SGEMM], ["-ltorch_cpu"]) if calls_library else ([], [])
+    headers = [PRELUDE]
     shared = _shared(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
     symbols = _symbols(program)
@@ -45,15 +51,17 @@ def write(
     missing = [s for s in sizes if s not in symbols]
     if missing:
         raise Unsupported(f"the size {missing[0]} is not a size of an input")
-    body = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
-    body += _checks(program, symbols)
+    ix.start_divisions()
+    body = _checks(program, symbols)
     body += [_pointer(buffer, slots) for buffer in program.buffers.values() if _is_real(buffer, shared)]
     body += ["const int threads = call->n_threads;"]
     next_slot = len(slots)
     for kernel in kernels:
         if isinstance(kernel, Product):
-            body += _product(kernel)
-            links.add("-ltorch_cpu")
+            body += product(kernel)
+        elif isinstance(kernel, Convolution):
+            body += convolution(kernel, next_slot)
+            headers, next_slot = [PRELUDE, CONVOLVE], next_slot + 1
         elif isinstance(kernel, Group):
             lines, next_slot = _group(program, kernel, shared, schedule, next_slot)
             body += lines
@@ -63,12 +71,13 @@ def write(
             next_slot = nest.next_slot
     if next_slot > _SLOTS:
         raise Unsupported("more than 64 temporaries")
-    declared = [_SGEMM] if links else []
+    named = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
+    named += [f"const int64_t {name} = {text};" for name, text in ix.written_divisions()]
     text = "\n".join(
-        ['#include "prelude.h"', "", *declared, 'extern "C" int assay_kernel(const assay_call* call) {',
-         *("  " + line for line in body), "  return 0;", "}", ""]
+        [f'#include "{headers[-1].name}"', "", *declared, 'extern "C" int assay_kernel(const assay_call* call) {',
+         *("  " + line for line in (*named, *body)), "  return 0;", "}", ""]
     )  # fmt: skip
-    return text, tuple(sorted(links))
+    return text, tuple(headers), tuple(links)
 
 
 def _group(
@@ -77,10 +86,13 @@ def _group(
     """A parallel loop over pieces, the kernels inside it one after the other; and the next free slot."""
     body: list[str] = []
     for name, piece in group.pieces.items():
-        kind = TYPES[program.buffers[name].dtype]
+        kind = MEMORY[program.buffers[name].dtype]
         body.append(f"{kind}* __restrict {name} = scratch<{kind}>({next_slot}, {cpp(piece)});")
         next_slot += 1
     for kernel in group.kernels:
+        if isinstance(kernel, Product):
+            body += product_of_piece(kernel, group.pieces)
+            continue
         nest = Nest(program, collapse(kernel), shared | set(group.pieces), schedule, next_slot, alone=False)
         body += nest.lines()
         next_slot = nest.next_slot
@@ -99,7 +111,7 @@ def _group(
     ], next_slot
 
 
-def _all_symbols(program: Program, kernels: Sequence[Kernel | Product | Group]) -> set[sympy.Symbol]:
+def _all_symbols(program: Program, kernels: Sequence[Kernel | Routine | Group]) -> set[sympy.Symbol]:
     found: set[sympy.Symbol] = set()
     for buffer in program.buffers.values():
         for size in (*buffer.shape, *buffer.stride):
@@ -109,7 +121,7 @@ def _all_symbols(program: Program, kernels: Sequence[Kernel | Product | Group]) 
             for axis in kernel.axes:
                 found |= axis.size.free_symbols
     for kernel in _flat(kernels):
-        if isinstance(kernel, Product):
+        if not isinstance(kernel, Kernel):
             continue
         for step in kernel.steps:
             found |= step.target.free_symbols
@@ -150,7 +162,7 @@ def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
     return lines
 
 
-def _flat(kernels: Sequence[Kernel | Product | Group]) -> Iterator[Kernel | Product]:
+def _flat(kernels: Sequence[Kernel | Routine | Group]) -> Iterator[Kernel | Routine]:
     for kernel in kernels:
         if isinstance(kernel, Group):
             yield from kernel.kernels
@@ -158,7 +170,7 @@ def _flat(kernels: Sequence[Kernel | Product | Group]) -> Iterator[Kernel | Prod
             yield kernel
 
 
-def _shared(program: Program, kernels: Sequence[Kernel | Product | Group]) -> set[str]:
+def _shared(program: Program, kernels: Sequence[Kernel | Routine | Group]) -> set[str]:
     """Temporaries that live between kernels, those of a group aside."""
     users: dict[str, set[int]] = {}
     pieces = {name for kernel in kernels if isinstance(kernel, Group) for name in kernel.pieces}
@@ -174,7 +186,7 @@ def _is_real(buffer: Buffer, shared: set[str]) -> bool:
 
 
 def _pointer(buffer: Buffer, slots: dict[str, int]) -> str:
-    kind = TYPES[buffer.dtype]
+    kind = MEMORY[buffer.dtype]
     if buffer.place is Place.NUMBER:
         return f"const {kind} {buffer.name}[1] = {{static_cast<{kind}>(call->scalars[{buffer.index}])}};"
     if buffer.place is Place.TEMPORARY:
@@ -183,31 +195,3 @@ def _pointer(buffer: Buffer, slots: dict[str, int]) -> str:
     reader = {Place.INPUT: "in", Place.WEIGHT: "weight", Place.OUTPUT: "out"}[buffer.place]
     const = "" if buffer.place is Place.OUTPUT else "const "
     return f"{const}{kind}* __restrict {buffer.name} = assay_{reader}<{kind}>(call, {buffer.index});"
-
-
-_SGEMM = """extern "C" void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*,
-                       const float*, const int*, const float*, const int*, const float*, float*, const int*);
-
-// c = a b, all of them row by row, through the library that PyTorch itself uses (column by column: c' = b' a').
-static void product(const float* a, const float* b, float* c, int64_t m, int64_t n, int64_t k, bool a_turned,
-                    bool b_turned) {
-  if (m == 0 || n == 0) return;
-  int m_ = static_cast<int>(m), n_ = static_cast<int>(n), k_ = static_cast<int>(k);
-  int lda = a_turned ? m_ : k_, ldb = b_turned ? k_ : n_;
-  float one = 1.0f, zero = 0.0f;
-  sgemm_(b_turned ? "T" : "N", a_turned ? "T" : "N", &n_, &m_, &k_, &one, b, &ldb, a, &lda, &zero, c, &n_);
-}
-"""
-
-
-def _product(one: Product) -> list[str]:
-    def part(name: str, rows: Size, cols: Size) -> str:
-        return f"{name} + b * {cpp(sympy.expand(rows * cols))}"
-
-    turned = f"{str(one.left_turned).lower()}, {str(one.right_turned).lower()}"
-    sizes = f"{cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)}, {turned}"
-    if one.batch == 1:
-        return [f"product({one.left}, {one.right}, {one.buffer}, {sizes});"]
-    left = one.left if one.left_shared else part(one.left, one.m, one.k)
-    operands = ", ".join((left, part(one.right, one.k, one.n), part(one.buffer, one.m, one.n)))
-    return [f"for (int64_t b = 0; b < {cpp(one.batch)}; b++)", f"  product({operands}, {sizes});"]

@@ -13,7 +13,7 @@ import sympy
 
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Kind, Product, Program, Statement
+from assay.engineer.codegen.program import Kind, Program, Routine, Statement
 from assay.engineer.codegen.rewrite import rewritten
 from assay.engineer.codegen.scalars import loads, loads_in, moved, positions, rebuilt
 
@@ -40,21 +40,21 @@ class Kernel:
         return [step for step in self.steps if step.buffer == buffer]
 
 
-def fuse(program: Program, *, apart: bool = False) -> list[Kernel | Product]:
+def fuse(program: Program, *, apart: bool = False) -> list[Kernel | Routine]:
     """All of a program's steps in kernels, in an order that can be run; `apart` fuses nothing."""
-    kernels: list[Kernel | Product] = []
+    kernels: list[Kernel | Routine] = []
     for step in program.steps:
-        if isinstance(step, Product):
+        if not isinstance(step, Statement):
             kernels.append(step)
             continue
-        step = _without_ones(step)
+        step = _split(_without_ones(step))
         step = replace(step, body=rewritten(step.body))
         if apart or not _joined(kernels, step):
             kernels.append(Kernel(step.axes, step.reduced, [step]))
     return kernels
 
 
-def _joined(kernels: list[Kernel | Product], step: Statement) -> bool:
+def _joined(kernels: list[Kernel | Routine], step: Statement) -> bool:
     needed = {one.buffer for one in loads(step.body)} | {one.buffer for one in loads_in(step.target)}
     if step.kind is Kind.SCATTER:
         return False
@@ -96,7 +96,7 @@ def _merged(
     kernel: Kernel, step: Statement, ours: dict[Loop, tuple[Loop, ...]], theirs: dict[Loop, tuple[Loop, ...]]
 ) -> Kernel | None:
     """Both rewritten onto common axes; the step's axes that took no part (reduced ones) come along."""
-    step = _onto(step, theirs)
+    step = onto(step, theirs)
     axes = tuple(part for axis in kernel.axes for part in ours.get(axis, (axis,)))
     reduced = tuple(part for axis in kernel.reduced for part in ours.get(axis, (axis,)))
     if step.reduced and set(step.axes) - set(axes):
@@ -106,7 +106,7 @@ def _merged(
     reduced = reduced or step.reduced
     if step.kind is Kind.SCAN and len(reduced) != 1:
         return None
-    merged = Kernel(axes, reduced, [_onto(one, ours) for one in kernel.steps])
+    merged = Kernel(axes, reduced, [onto(one, ours) for one in kernel.steps])
     if any(one.kind is Kind.SCAN for one in merged.steps) and len(reduced) != 1:
         return None
     if not _reads_in_place(merged, step):
@@ -128,7 +128,7 @@ def _reads_in_place(kernel: Kernel, step: Statement) -> bool:
     return True
 
 
-def _onto(step: Statement, parts: dict[Loop, tuple[Loop, ...]]) -> Statement:
+def onto(step: Statement, parts: dict[Loop, tuple[Loop, ...]]) -> Statement:
     """The statement with axes replaced by others, one or several each."""
     changed = {axis: new for axis, new in parts.items() if new != (axis,)}
     if not changed:
@@ -157,13 +157,13 @@ def _aligned(
             left[ours[i]] = right[theirs[j]] = (ours[i],)
             i, j = i + 1, j + 1
             continue
-        several = _run(ours[i].size, theirs[j:])
+        several = run_of(ours[i].size, theirs[j:])
         if several:
             left[ours[i]] = several
             right.update({one: (one,) for one in several})
             i, j = i + 1, j + len(several)
             continue
-        several = _run(theirs[j].size, ours[i:])
+        several = run_of(theirs[j].size, ours[i:])
         if not several:
             return None
         right[theirs[j]] = several
@@ -172,7 +172,7 @@ def _aligned(
     return (left, right) if i == len(ours) and j == len(theirs) else None
 
 
-def _run(size: Size, axes: Sequence[Loop]) -> tuple[Loop, ...]:
+def run_of(size: Size, axes: Sequence[Loop]) -> tuple[Loop, ...]:
     """The first axes whose sizes multiply to `size`; empty where none do."""
     total: Size = sympy.Integer(1)
     for count, axis in enumerate(axes, start=1):
@@ -180,6 +180,28 @@ def _run(size: Size, axes: Sequence[Loop]) -> tuple[Loop, ...]:
         if count > 1 and ix.same(total, size):
             return tuple(axes[:count])
     return ()
+
+
+def _split(step: Statement) -> Statement:
+    """Axes that positions divide, as two each: a loop over quotients and one over remainders need no division."""
+    while (found := _divided(step)) is not None:
+        axis, divisor = found
+        parts = (Loop("i", ix.floor_div(axis.size, divisor)), Loop("i", divisor))
+        step = onto(step, {axis: parts})
+    return step
+
+
+def _divided(step: Statement) -> tuple[Loop, Size] | None:
+    """An axis and what it is divided by without rest; a scan's own axis has to stay whole."""
+    free = set(step.axes) - (set() if step.kind in (Kind.MAP, Kind.REDUCE) else set(step.reduced))
+    for where in (step.target, *positions(step.body)):
+        for one in sorted(where.atoms(ix.FloorDiv, ix.Modulo), key=str):
+            axis, divisor = one.args
+            if axis in free and not divisor.atoms(Loop, ix.Lookup):
+                count = ix.floor_div(axis.size, divisor)
+                if count != 1 and ix.same(count * divisor, axis.size):
+                    return axis, divisor
+    return None
 
 
 def _without_ones(step: Statement) -> Statement:

@@ -1,7 +1,8 @@
 """Kernels that work on one piece at a time: padding and pooling by planes, so that the padded plane stays in cache.
 
 Neighbouring kernels whose first axes are the same are run inside one loop over these, and a temporary that only they
-use shrinks to one piece, which every thread has for itself.
+use shrinks to one piece, which every thread has for itself. Batched products over the same axes join in: an attention's
+scores never leave the cache.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, replace
 import sympy
 
 from assay.engineer.codegen import index as ix
-from assay.engineer.codegen.fuse import Kernel
+from assay.engineer.codegen.fuse import Kernel, onto, run_of
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Place, Product, Program, Statement
+from assay.engineer.codegen.program import Place, Product, Program, Routine, Statement
 from assay.engineer.codegen.scalars import Load, loads, loads_in, moved, rebuilt, relocated
 
 _LARGEST_PIECE_BYTES = 512 << 10
@@ -27,19 +28,19 @@ class Group:
     """Kernels inside one loop over `axes`; theirs are the rest. `pieces` are the sizes of temporaries within."""
 
     axes: tuple[Loop, ...]
-    kernels: list[Kernel]
+    kernels: list[Kernel | Product]
     pieces: dict[str, Size]
 
 
-def grouped(program: Program, kernels: list[Kernel | Product]) -> list[Kernel | Product | Group]:
+def grouped(program: Program, kernels: list[Kernel | Routine]) -> list[Kernel | Routine | Group]:
     """The same kernels, neighbours in groups where that keeps a temporary in cache."""
-    found: list[Kernel | Product | Group] = []
+    found: list[Kernel | Routine | Group] = []
     place = 0
     while place < len(kernels):
         group, count = None, 1
         for end in range(len(kernels), place + 1, -1):
             several = kernels[place:end]
-            plain = [one for one in several if isinstance(one, Kernel)]
+            plain = [one for one in several if isinstance(one, (Kernel, Product))]
             if len(plain) == len(several) and (group := _group(program, plain, _used_elsewhere(kernels, place, end))):
                 count = end - place
                 break
@@ -48,7 +49,7 @@ def grouped(program: Program, kernels: list[Kernel | Product]) -> list[Kernel | 
     return found
 
 
-def _used_elsewhere(kernels: list[Kernel | Product], start: int, end: int) -> set[str]:
+def _used_elsewhere(kernels: list[Kernel | Routine], start: int, end: int) -> set[str]:
     names: set[str] = set()
     for number, kernel in enumerate(kernels):
         if not start <= number < end:
@@ -56,31 +57,52 @@ def _used_elsewhere(kernels: list[Kernel | Product], start: int, end: int) -> se
     return names
 
 
-def buffers_of(kernel: Kernel | Product) -> set[str]:
+def buffers_of(kernel: Kernel | Routine) -> set[str]:
     """All that a kernel reads or fills."""
-    if isinstance(kernel, Product):
-        return {kernel.buffer, kernel.left, kernel.right}
+    if not isinstance(kernel, Kernel):
+        return set(kernel.buffers)
     return {name for step in kernel.steps for name in (
         step.buffer, *(one.buffer for one in loads(step.body)), *(one.buffer for one in loads_in(step.target)),
     )}  # fmt: skip
 
 
-def _group(program: Program, kernels: list[Kernel], elsewhere: set[str]) -> Group | None:
+def _group(program: Program, kernels: list[Kernel | Product], elsewhere: set[str]) -> Group | None:
     """The group over as many common axes as possible; None where no temporary gains by it."""
     inside = {
         name for kernel in kernels for name in buffers_of(kernel)
         if program.buffers[name].place is Place.TEMPORARY and name not in elsewhere
     }  # fmt: skip
     crossing = {name for name in inside if sum(name in buffers_of(kernel) for kernel in kernels) > 1}
-    if not crossing:
+    kernels = _split_alike(kernels)
+    nests = [kernel for kernel in kernels if isinstance(kernel, Kernel)]
+    if not crossing or not nests:
         return None
-    for count in range(_common(kernels), 0, -1):
-        axes = kernels[0].axes[:count]
-        moved = [_onto(kernel, axes) for kernel in kernels]
+    for count in range(_common(nests), 0, -1):
+        axes = nests[0].axes[:count]
+        moved = [_onto(kernel, axes) if isinstance(kernel, Kernel) else kernel for kernel in kernels]
         pieces = _pieces(program, moved, axes, crossing)
         if pieces is not None and _is_worth_it(program, axes, pieces):
-            return Group(axes, [_within(kernel, axes, pieces) for kernel in moved], pieces)
+            inner = [_within(kernel, axes, pieces) if isinstance(kernel, Kernel) else kernel for kernel in moved]
+            return Group(axes, inner, pieces)
     return None
+
+
+def _split_alike(kernels: list[Kernel | Product]) -> list[Kernel | Product]:
+    """With a first axis that is two or more of another kernel's first axes split into such."""
+    found = list(kernels)
+    for place, kernel in enumerate(kernels):
+        for other in kernels:
+            if not (isinstance(kernel, Kernel) and isinstance(other, Kernel) and kernel.axes):
+                continue
+            first = kernel.axes[0]
+            several = run_of(first.size, other.axes)
+            whole = all(first in step.axes and first not in step.reduced for step in kernel.steps)
+            if several and whole:
+                parts = tuple(Loop("i", axis.size) for axis in several)
+                steps = [onto(step, {first: parts}) for step in kernel.steps]
+                found[place] = Kernel((*parts, *kernel.axes[1:]), kernel.reduced, steps)
+                break
+    return found
 
 
 def _common(kernels: list[Kernel]) -> int:
@@ -113,11 +135,15 @@ def _onto(kernel: Kernel, axes: tuple[Loop, ...]) -> Kernel:
 
 
 def _pieces(
-    program: Program, kernels: list[Kernel], axes: tuple[Loop, ...], crossing: set[str]
+    program: Program, kernels: list[Kernel | Product], axes: tuple[Loop, ...], crossing: set[str]
 ) -> dict[str, Size] | None:
     """For each temporary the size of its piece; None where some access reaches into another piece."""
     pieces: dict[str, Size] = {}
     for kernel in kernels:
+        if isinstance(kernel, Product):
+            if not _product_pieces(kernel, axes, crossing, pieces):
+                return None
+            continue
         for step in kernel.steps:
             accesses = [(step.buffer, step.target), *((one.buffer, one.offset) for one in loads(step.body))]
             for name, where in accesses:
@@ -129,6 +155,14 @@ def _pieces(
     whole = ix.product(axis.size for axis in axes)
     fits = all(ix.same(whole * piece, ix.product(program.buffers[name].shape)) for name, piece in pieces.items())
     return pieces if fits else None
+
+
+def _product_pieces(one: Product, axes: tuple[Loop, ...], crossing: set[str], pieces: dict[str, Size]) -> bool:
+    """Whether a product's batch is the group's axes; what it reads and fills of the temporaries joins `pieces`."""
+    if not ix.same(one.batch, ix.product(axis.size for axis in axes)) or (one.left_shared and one.left in crossing):
+        return False
+    sizes = {one.buffer: one.m * one.n, one.left: one.m * one.k, one.right: one.k * one.n}
+    return all(ix.same(pieces.setdefault(name, size), size) for name, size in sizes.items() if name in crossing)
 
 
 def _is_in_piece(where: Size, axes: tuple[Loop, ...], piece: Size) -> bool:

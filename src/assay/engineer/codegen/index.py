@@ -24,12 +24,23 @@ class _Names:
     numbers = count()
     program = 0
     lookups: dict[tuple[int, int], Lookup] = {}
+    divisions: dict[Any, tuple[str, str]] = {}
 
 
 def start_names() -> None:
     """Variables made from here on belong to another program."""
     _Names.numbers = count()
     _Names.program += 1
+
+
+def start_divisions() -> None:
+    """Forget the divisions of sizes that were written so far."""
+    _Names.divisions = {}
+
+
+def written_divisions() -> list[tuple[str, str]]:
+    """Every division of sizes alone that `cpp` has named since: name and C++, in an order that can be run."""
+    return list(_Names.divisions.values())
 
 
 class Loop(sympy.Symbol):  # type: ignore[misc]  # sympy ships no types
@@ -203,16 +214,25 @@ def replaced(expression: Size, mapping: dict[Size, Size]) -> Size:
     return recombined(sympy.expand(expression.func(*arguments)))
 
 
+def _division(expression: Size) -> str:
+    """One of sizes alone gets a name: inside a loop the compiler would not dare to take it out."""
+    operator = "/" if isinstance(expression, FloorDiv) else "%"
+    if expression.atoms(Loop, Lookup):
+        return f"({cpp(expression.args[0])} {operator} {cpp(expression.args[1])})"
+    if expression not in _Names.divisions:
+        text = f"{cpp(expression.args[0])} {operator} {cpp(expression.args[1])}"
+        _Names.divisions[expression] = (f"q{len(_Names.divisions)}", text)
+    return _Names.divisions[expression][0]
+
+
 def cpp(expression: Size) -> str:
     """As a C++ expression of int64_t, or of double where a share of a size is meant."""
     if expression.is_Integer:
         return str(int(expression))
     if expression.is_Symbol:
         return str(expression.name)
-    if isinstance(expression, FloorDiv):
-        return f"({cpp(expression.args[0])} / {cpp(expression.args[1])})"
-    if isinstance(expression, Modulo):
-        return f"({cpp(expression.args[0])} % {cpp(expression.args[1])})"
+    if isinstance(expression, (FloorDiv, Modulo)):
+        return _division(expression)
     if isinstance(expression, (sympy.Max, sympy.Min)):
         name = "std::max" if isinstance(expression, sympy.Max) else "std::min"
         text = cpp(expression.args[0])

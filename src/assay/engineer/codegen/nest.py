@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from assay.engineer.codegen.scalars import (
     Load,
     Position,
     Scalar,
+    axes_of,
     children,
     loads,
     loops_in,
@@ -25,25 +27,53 @@ from assay.engineer.codegen.scalars import (
     walk,
 )
 from assay.engineer.codegen.schedule import Schedule
-from assay.engineer.codegen.text import TYPES
+from assay.engineer.codegen.text import LOADED, MEMORY, TYPES
 
 _WORTH_THREADS = 16384
 """Elements below which one thread does it alone: waking another takes some 10 us here."""
 _WORTH_A_TASK = 2048
 """Elements; finding a task's place takes some ten divisions."""
 _LEAST_STREAMED_BYTES = 4
+_SCATTERED = 4
+"""A gather of a vector takes some four times as long as its load."""
 _PART = 512
 """Elements of a partial sum."""
 _TILE = 32
 """32 x 32 floats are 4 KB on either side, well within a first-level cache."""
 
 
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
 @dataclass(slots=True)
 class _Scope:
-    """Lines of one loop body, and the names of what has been computed there."""
+    """Lines of one loop body, and the names of what has been computed there.
+
+    With the loop variable `lane`, what does not depend on it goes before the loop: the compiler does not move data
+    that is looked up.
+    """
 
     lines: list[str] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    lane: str = ""
+    before: list[str] = field(default_factory=list)
+    inside: set[str] = field(default_factory=set)
+    is_loop: bool = False
+
+    def define(self, kind: str, name: str, value: str) -> None:
+        """A constant of the body, or one before it."""
+        line = f"const {kind} {name} = {value};"
+        if line in self.lines or line in self.before:
+            return
+        if self.lane and self.is_common(value):
+            self.before.append(line)
+        else:
+            self.lines.append(line)
+            self.inside.add(name)
+
+    def is_common(self, value: str) -> bool:
+        """Whether a value is the same in all passes of the loop over `lane`."""
+        return not set(_WORD.findall(value)) & {self.lane, "lane", *self.inside}
 
 
 class Nest:
@@ -68,7 +98,7 @@ class Nest:
         self._by_lanes = bool(kernel.reduced) and self._lane not in kernel.reduced
         self._levels = self._levelled()
         self._kept: dict[str, str] = {}
-        self._stream = schedule.stream
+        self._stream, self._reciprocal, self._loose = schedule.stream, schedule.reciprocal, schedule.loose
         self._count = 0
 
     def _is_interleaved(self, rows: int) -> bool:
@@ -88,17 +118,23 @@ class Nest:
 
     # Which loop is innermost
 
-    def _votes(self) -> Counter[Loop]:
-        """How many accesses of the innermost loops each axis makes contiguous."""
-        votes: Counter[Loop] = Counter()
+    def _accesses(self) -> set[Size]:
+        """Where the innermost loops read and write."""
+        found: set[Size] = set()
         for step in self._kernel.steps:
-            if set(self._kernel.reduced) - set(step.axes):
-                continue
-            stored = [step.target] if step.kind is not Kind.REDUCE else []
-            for where in (*stored, *positions(step.body)):
-                for axis in where.atoms(Loop) & set(self._kernel.axes):
-                    if where.coeff(axis) == 1:
-                        votes[axis] += 1
+            if not set(self._kernel.reduced) - set(step.axes):
+                found |= {*([step.target] if step.kind is not Kind.REDUCE else []), *positions(step.body)}
+        return found
+
+    def _votes(self) -> Counter[Loop]:
+        """For each axis how many accesses it makes contiguous, less those that it would scatter.
+
+        An access that does not depend on it costs nothing: it is the same for a whole vector.
+        """
+        votes: Counter[Loop] = Counter()
+        for where in self._accesses():
+            for axis in axes_of(where) & set(self._kernel.axes):
+                votes[axis] += 1 if where.coeff(axis) == 1 else -_SCATTERED
         return votes
 
     def _contiguous_axis(self) -> Loop | None:
@@ -108,11 +144,15 @@ class Nest:
         return max(self._kernel.axes, key=lambda axis: (votes[axis], axis == last))
 
     def _other_contiguous_axis(self) -> Loop | None:
-        """In a plain map the axis along which other accesses are contiguous: a transposition goes tile by tile."""
+        """In a plain map the axis along which an access is contiguous that the lane scatters: a transposition's."""
         if self._kernel.reduced:
             return None
-        others = [axis for axis, count in self._votes().items() if axis != self._lane and count > 0]
-        return others[0] if others else None
+        for where in sorted(self._accesses(), key=str):
+            if self._lane in axes_of(where) and where.coeff(self._lane) != 1:
+                others = [axis for axis in self._kernel.axes if axis != self._lane and where.coeff(axis) == 1]
+                if others:
+                    return others[0]
+        return None
 
     def _levelled(self) -> dict[int, int]:
         """For each statement the pass in which it is computed; those over rows only come before that pass."""
@@ -194,6 +234,7 @@ class Nest:
     def _passes(self) -> list[str]:
         lines: list[str] = []
         self._names: dict[int, str] = {}
+        self._turned: set[str] = set()
         for level in range(max(self._levels.values(), default=0) + 1):
             steps = [step for step in self._kernel.steps if self._levels[id(step)] == level]
             rows = [s for s in steps if not set(s.axes) & set(self._kernel.reduced)] if self._kernel.reduced else []
@@ -223,17 +264,20 @@ class Nest:
         lines = [line for step in steps for line in self._before(step)]
         if self._kernel.reduced:
             lines += self._invariants(steps)
-        scope = _Scope(names=dict(self._names))
+        in_lanes = self._by_lanes or not self._kernel.reduced
+        lane = self._lane.name if self._lane is not None and in_lanes else ""
+        scope = _Scope(names=dict(self._names), lane=lane, is_loop=self._lane is not None)
         clauses, after = [], []
         for step in steps:
             value = self._value(step.body, scope)
             scope.lines += self._update(step, value, scope)
+            scope.inside.add(self._array(step))
             if step.kind is Kind.REDUCE and not self._by_lanes and self._kernel.reduced:
                 clauses.append(f"reduction({text.CLAUSE[step.operation]} : {self._accumulator(step)})")
             if step.kind is Kind.REDUCE:
                 after += self._after(step)
         scanned = any(step.kind in (Kind.SCAN, Kind.SCATTER) for step in steps) and not self._by_lanes
-        return [*lines, *self._loops(scope.lines, clauses, steps, simd=not scanned), *after]
+        return [*lines, *self._loops(scope, clauses, steps, simd=not scanned), *after]
 
     def _by_parts(self, step: Statement) -> bool:
         """A long sum in single precision is summed in parts: 18,000 elements at once erred by more than is granted."""
@@ -255,18 +299,19 @@ class Nest:
     def _accumulator(self, step: Statement) -> str:
         return f"part_{step.buffer}" if self._by_parts(step) else self._array(step)
 
-    def _loops(self, body: list[str], clauses: list[str], steps: list[Statement], *, simd: bool) -> list[str]:
+    def _loops(self, scope: _Scope, clauses: list[str], steps: list[Statement], *, simd: bool) -> list[str]:
         """The reduced axes' loops around a body, the contiguous axis innermost."""
+        body = scope.lines
         inner = [axis for axis in self._kernel.reduced if axis != self._lane]
         pragma = [" ".join(["#pragma omp simd", *clauses])] if simd else []
         if self._lane is None:
             loops = body
         elif self._by_lanes or not self._kernel.reduced:
-            loops = self._lane_loop(body)
+            loops = [*scope.before, *self._lane_loop(body)]
             if not self._kernel.reduced:
                 loops += [line for step in steps for line in self._streamed(step, "first", "count")]
         else:
-            loops = self._row_loop(pragma, body, steps)
+            return [*scope.before, *_around(inner, self._row_loop(pragma, body, steps))]
         return _around(inner, loops)
 
     def _row_loop(self, pragma: list[str], body: list[str], steps: list[Statement]) -> list[str]:
@@ -323,7 +368,8 @@ class Nest:
                 lines.append(f"{kind} {carried} = {start};")
         if self._is_streamed(step) and self._lane is not None:
             size = cpp(self._lane.size) if self._in_rows else str(self._block)
-            lines.append(f"{kind}* __restrict out_{name} = scratch<{kind}>({self.next_slot}, {size});")
+            stored = MEMORY[step.body.dtype]
+            lines.append(f"{stored}* __restrict out_{name} = scratch<{stored}>({self.next_slot}, {size});")
             self.next_slot += 1
         if step.kind is not Kind.REDUCE and self._needs_row(step):
             row = f"row_{step.buffer}"
@@ -331,7 +377,8 @@ class Nest:
             size = " * ".join(
                 [cpp(a.size) for a in self._kernel.reduced] + ([str(self._lanes)] if self._by_lanes else [])
             )
-            lines.append(f"{kind}* __restrict {row} = scratch<{kind}>({self.next_slot}, {size});")
+            stored = MEMORY[step.body.dtype]
+            lines.append(f"{stored}* __restrict {row} = scratch<{stored}>({self.next_slot}, {size});")
             self.next_slot += 1
         return lines
 
@@ -473,11 +520,34 @@ class Nest:
                 return written
         else:
             assert isinstance(scalar, Call)
-            written = text.called(scalar, [self._value(a, scope) for a in scalar.arguments])
+            written = self._called(scalar, [self._value(a, scope) for a in scalar.arguments], scope)
         name = self._name()
-        scope.lines.append(f"const {TYPES[scalar.dtype]} {name} = {written};")
+        scope.define((LOADED if isinstance(scalar, Load) else TYPES)[scalar.dtype], name, written)
         scope.names[id(scalar)] = name
         return name
+
+    def _called(self, one: Call, arguments: list[str], scope: _Scope) -> str:
+        """A function of values; what all elements of a loop are divided by is turned around before the loop."""
+        if one.function == "erf" and self._loose:
+            return f"erf_loose_({arguments[0]})"
+        if one.function != "div" or not self._is_turned(one, arguments[1], scope):
+            return text.called(one, arguments)
+        name = f"r_{arguments[1]}"
+        line = f"const {TYPES[one.dtype]} {name} = {text.number(one.dtype, 1)} / {arguments[1]};"
+        if line not in scope.before and name not in self._turned:
+            scope.before.append(line)
+        if not scope.lane:
+            self._turned.add(name)  # later passes over the same row see it too
+        return f"({arguments[0]} * {name})"
+
+    def _is_turned(self, one: Call, divisor: str, scope: _Scope) -> bool:
+        """Whether a division becomes a product: its divisor has a name and is the same all along the loop."""
+        if not (self._reciprocal and scope.is_loop and one.dtype.is_floating and _WORD.fullmatch(divisor)):
+            return False
+        if scope.lane:
+            return scope.is_common(divisor)
+        varying = {axis for where in positions(one.arguments[1]) for axis in axes_of(where)} & set(self._kernel.reduced)
+        return divisor not in scope.inside and not varying
 
     def _loaded(self, one: Load, scope: _Scope) -> str:
         producers = self._kernel.producers(one.buffer)
@@ -500,10 +570,7 @@ class Nest:
 
     def _place(self, where: Size, scope: _Scope) -> str:
         for one in sorted(where.atoms(Lookup), key=str):
-            value = self._value(one.scalar, scope)
-            line = f"const int64_t {one.name} = {value};"
-            if line not in scope.lines:
-                scope.lines.append(line)
+            scope.define("int64_t", one.name, self._value(one.scalar, scope))
         return cpp(where)
 
 

@@ -21,7 +21,8 @@ inline T bits(U value) {
 
 // e^x within 1 unit in the last place: x = n ln 2 + r, and a Taylor polynomial of degree 7 on |r| <= ln 2 / 2.
 inline float exp_(float x) {
-  float limited = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+  bool gone = x < -104.0f;  // kept out of the arithmetic: results too small for normal numbers take 100 cycles each
+  float limited = gone ? 0.0f : x > 89.0f ? 89.0f : x;
   float n = __builtin_rintf(limited * 1.44269504088896341f);
   float r = __builtin_fmaf(n, -0.693145751953125f, limited);
   r = __builtin_fmaf(n, -1.42860682030941723212e-6f, r);
@@ -35,7 +36,7 @@ inline float exp_(float x) {
   int32_t exponent = static_cast<int32_t>(n);
   int32_t half = exponent >> 1;  // in two steps, for results below the smallest normal number
   float scaled = p * bits<float>((half + 127) << 23) * bits<float>((exponent - half + 127) << 23);
-  return x != x ? x : scaled;
+  return x != x ? x : gone ? 0.0f : scaled;
 }
 
 // e^x - 1 without the loss near 0.
@@ -114,6 +115,30 @@ inline float erf_(float x) {
   return a < 0.93f || x != x ? near : far;
 }
 
+// The error function in half the time, within 3.5 units in the last place and 1.8e-7: one polynomial in the square,
+// fitted by least squares at 4000 Chebyshev nodes with weights that even out the relative error; 1 beyond 3.7 but for that.
+inline float erf_loose_(float x) {
+  float a = x < -3.7f ? -3.7f : x > 3.7f ? 3.7f : x;
+  float t = __builtin_fmaf(a * a, 0.14609204232692719f, -1.0f);
+  float p = 0.000695800991f;
+  p = __builtin_fmaf(p, t, -0.00180314214f);
+  p = __builtin_fmaf(p, t, 0.0016465598f);
+  p = __builtin_fmaf(p, t, -0.00275600632f);
+  p = __builtin_fmaf(p, t, 0.00814814493f);
+  p = __builtin_fmaf(p, t, -0.0151677998f);
+  p = __builtin_fmaf(p, t, 0.0232950002f);
+  p = __builtin_fmaf(p, t, -0.0356492177f);
+  p = __builtin_fmaf(p, t, 0.0520735569f);
+  p = __builtin_fmaf(p, t, -0.0705803409f);
+  p = __builtin_fmaf(p, t, 0.0905333906f);
+  p = __builtin_fmaf(p, t, -0.112629719f);
+  p = __builtin_fmaf(p, t, 0.140794754f);
+  p = __builtin_fmaf(p, t, -0.190468222f);
+  p = __builtin_fmaf(p, t, 0.382137477f);
+  float found = a * p;
+  return found < -1.0f ? -1.0f : found > 1.0f ? 1.0f : found;
+}
+
 inline double exp_(double x) {
   return std::exp(x);
 }
@@ -132,18 +157,24 @@ inline double tanh_(double x) {
 inline double erf_(double x) {
   return std::erf(x);
 }
+inline double erf_loose_(double x) {
+  return std::erf(x);
+}
 
 template <typename T>
 inline T sign_(T x) {
   return static_cast<T>((x > 0) - (x < 0));
 }
+// NaN where either is. The choice between numbers is one instruction, and nobody has to guess a branch on it.
 template <typename T>
 inline T max_(T a, T b) {
-  return a > b || a != a ? a : b;
+  T most = a > b ? a : b;
+  return a != a ? a : most;
 }
 template <typename T>
 inline T min_(T a, T b) {
-  return a < b || a != a ? a : b;
+  T least = a < b ? a : b;
+  return a != a ? a : least;
 }
 inline float remainder_(float a, float b) {
   float m = std::fmod(a, b);

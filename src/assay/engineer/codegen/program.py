@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 from assay.core.dtypes import DType
 from assay.engineer.codegen.index import Loop, Size
@@ -92,13 +93,51 @@ class Product:
     left_shared: bool = False
     """The same left operand for the whole batch."""
 
+    @property
+    def buffers(self) -> frozenset[str]:
+        """All that it reads or fills."""
+        return frozenset((self.buffer, self.left, self.right))
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """`buffer = convolution(source, weight) + bias`, direct; see convolve.h.
+
+    `source` is [batch, groups x channels, phases, planes, rows, width], all borders included: its planes are split into
+    phases where the window moves by more than one. `taps` say how far each place of the window lies from the first,
+    within one channel. `weight` is [groups x outs, channels, window].
+    """
+
+    buffer: str
+    source: str
+    weight: str
+    bias: str | None
+    batch: Size
+    groups: int
+    channels: Size
+    outs: Size
+    taps: tuple[Size, ...]
+    channel_step: Size
+    rows: Size
+    width: Size
+    out_sizes: tuple[Size, Size, Size]
+
+    @property
+    def buffers(self) -> frozenset[str]:
+        """All that it reads or fills."""
+        return frozenset(name for name in (self.buffer, self.source, self.weight, self.bias) if name)
+
+
+Routine: TypeAlias = Product | Convolution
+"""What is called and not written out as loops."""
+
 
 @dataclass(slots=True)
 class Program:
     """All of a graph."""
 
     buffers: dict[str, Buffer] = field(default_factory=dict)
-    steps: list[Statement | Product] = field(default_factory=list)
+    steps: list[Statement | Routine] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     hints: Mapping[str, int] = field(default_factory=dict)
     """What the sizes are at the task's own axes."""

@@ -132,6 +132,15 @@ def positions(scalar: Scalar) -> Iterator[Size]:
             yield one.value
 
 
+def axes_of(where: Size) -> set[Loop]:
+    """The loop variables on which a position depends, those of looked up elements included."""
+    found = set(where.atoms(Loop))
+    for one in where.atoms(Lookup):
+        for inside in positions(one.scalar):
+            found |= axes_of(inside)
+    return found
+
+
 def loops_in(scalar: Scalar) -> set[Loop]:
     """The loop variables on which its own positions depend, its parts' included."""
     return {loop for where in positions(scalar) for loop in where.atoms(Loop)}

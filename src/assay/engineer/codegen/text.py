@@ -13,6 +13,11 @@ TYPES = {
 }  # fmt: skip
 """Half-precision types have no arithmetic in portable C++ and are refused."""
 
+MEMORY = TYPES | {DType.BOOL: "uint8_t"}
+"""As they lie in memory. g++ 12 makes vectors of a load of bool, but eight times slower ones than of a byte."""
+LOADED = TYPES | {DType.BOOL: "int32_t"}
+"""As they are used once loaded: as wide as most of what they meet."""
+
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">",
     "ge": ">=", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",

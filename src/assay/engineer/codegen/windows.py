@@ -121,36 +121,41 @@ def avg_pool(lowering: Builder, node: Node) -> Value:
 
 
 def adaptive_avg_pool(lowering: Builder, node: Node) -> Value:
-    """aten._adaptive_avg_pool2d: windows of different sizes that share borders, by a mask over the largest."""
+    """aten._adaptive_avg_pool2d: windows of different sizes that share borders, along one dimension at a time."""
     value, dtype = lowering.one(node.arguments[0]), node.type.dtype
-    rows, cols = (sympy.sympify(size) for size in node.arguments[1])
-    height, width = value.shape[-2:]
-
-    def window(place: Size, count: Size, size: Size) -> tuple[Size, Size]:
-        first = ix.floor_div(sympy.expand(place * size), count)
-        return first, ix.floor_div(sympy.expand((place + 1) * size + count - 1), count) - first
-
-    # A window reaches over at most size // count + 2 elements.
-    shape = (*value.shape[:-2], rows, cols, ix.floor_div(height, rows) + 2, ix.floor_div(width, cols) + 2)
-
-    def at(index: vs.Index) -> Scalar:
-        *outer, i, j, r, s = index
-        (top, tall), (left, wide) = window(i, rows, height), window(j, cols, width)
-        inside = call(
-            DType.BOOL, "bitwise_and",
-            call(DType.BOOL, "lt", position(DType.INT64, r), position(DType.INT64, tall)),
-            call(DType.BOOL, "lt", position(DType.INT64, s), position(DType.INT64, wide)),
-        )  # fmt: skip
-        here = value.at((*outer, sympy.Min(top + r, height - 1), sympy.Min(left + s, width - 1)))
-        return call(dtype, "where", inside, here, constant(dtype, 0.0))
-
-    total = lowering.reduced(Value(shape, dtype, at), [len(shape) - 2, len(shape) - 1], "sum", dtype)
+    counts = [sympy.sympify(size) for size in node.arguments[1]]
+    sizes, rank = value.shape[-2:], len(value.shape)
+    total = value
+    for dim, count in zip((rank - 2, rank - 1), counts, strict=True):
+        total = _adaptive_along(lowering, total, dim, count)
 
     def mean(index: vs.Index) -> Scalar:
-        (_, tall), (_, wide) = window(index[-2], rows, height), window(index[-1], cols, width)
+        (_, tall), (_, wide) = (_window(p, c, s) for p, c, s in zip(index[-2:], counts, sizes, strict=True))
         return call(dtype, "div", total.at(index), position(dtype, tall * wide))
 
     return Value(total.shape, dtype, mean)
+
+
+def _window(place: Size, count: Size, size: Size) -> tuple[Size, Size]:
+    """Where the window of an output begins, and how long it is."""
+    first = ix.floor_div(sympy.expand(place * size), count)
+    return first, ix.floor_div(sympy.expand((place + 1) * size + count - 1), count) - first
+
+
+def _adaptive_along(lowering: Builder, value: Value, dim: int, count: Size) -> Value:
+    """Sums of `count` windows along one dimension, by a mask over the longest."""
+    size, dtype = value.shape[dim], value.dtype
+    # A window reaches over at most size // count + 2 elements.
+    shape = (*value.shape[:dim], count, *value.shape[dim + 1 :], ix.floor_div(size, count) + 2)
+
+    def at(index: vs.Index) -> Scalar:
+        *outer, tap = index
+        first, length = _window(outer[dim], count, size)
+        inside = call(DType.BOOL, "lt", position(DType.INT64, tap), position(DType.INT64, length))
+        here = value.at((*outer[:dim], sympy.Min(first + tap, size - 1), *outer[dim + 1 :]))
+        return call(dtype, "where", inside, here, constant(dtype, 0.0))
+
+    return lowering.reduced(Value(shape, dtype, at), [len(shape) - 1], "sum", dtype)
 
 
 GENERATORS: dict[str, Callable[[Builder, Node], Value | tuple[Value | None, ...]]] = {

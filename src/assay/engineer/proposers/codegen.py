@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from assay.engineer.codegen.generate import generate
+from assay.core.sources import Candidate
+from assay.engineer.codegen.generate import HEAD, generate
 from assay.engineer.codegen.program import Unsupported
 from assay.engineer.codegen.schedule import CHOICES, Schedule
 from assay.engineer.graph import Graph
@@ -17,13 +18,14 @@ from assay.search import Idea, Kind, Request
 STARTS = (
     Schedule(),
     Schedule(stream=True),
+    Schedule(loose=True),
     Schedule(keep=False),
     Schedule(lanes=256, block=4096),
     Schedule(apart=True),
 )
 """Tried first: the default, and one step into each direction that has paid off on some task."""
 _TRIES = 40
-"""Draws of a neighbour until one is new; there are 384 schedules in all."""
+"""Draws of a neighbour until one is new; there are some 9200 schedules in all."""
 
 
 class Codegen:
@@ -55,17 +57,17 @@ class Codegen:
             schedule, parents = found
             self._proposed.add(schedule)
             candidate = generate(self._graph, schedule, self._task)
-            text = candidate.files[0].text + " ".join(candidate.flags)
+            text = candidate.files[0].text.partition("\n")[2] + " ".join(candidate.flags)
             if text not in self._texts:
                 self._texts.add(text)
-                return Idea(candidate, self.name, parents, json.dumps(schedule.to_json()))
+                return Idea(candidate, self.name, parents, _words(schedule))
         return None
 
     def _next(self, request: Request) -> tuple[Schedule, tuple[str, ...]] | None:
         if request.kind is Kind.FRESH:
             return next(((start, ()) for start in STARTS if start not in self._proposed), None)
         known = [(parent.idea.identity, schedule) for parent in request.parents
-                 if (schedule := read_schedule(parent.idea)) is not None]  # fmt: skip
+                 if (schedule := schedule_of(parent.idea.candidate)) is not None]  # fmt: skip
         if not known:
             return None
         for _ in range(_TRIES):
@@ -75,14 +77,21 @@ class Codegen:
         return None
 
 
-def read_schedule(idea: Idea) -> Schedule | None:
-    """The schedule of an idea of this proposer, None for others."""
-    if idea.proposer != Codegen.name:
+def schedule_of(candidate: Candidate) -> Schedule | None:
+    """How a candidate was generated, whoever proposed it; None where its file does not say."""
+    head, _, _ = candidate.files[0].text.partition("\n")
+    if not head.startswith(HEAD):
         return None
     try:
-        return Schedule.from_json(json.loads(idea.note))
+        return Schedule.from_json(json.loads(head.removeprefix(HEAD)))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _words(schedule: Schedule) -> str:
+    """What is not as usual."""
+    usual = Schedule().to_json()
+    return ", ".join(f"{name}={value}" for name, value in schedule.to_json().items() if value != usual[name]) or "usual"
 
 
 def _moved(schedule: Schedule, rng: np.random.Generator) -> Schedule:

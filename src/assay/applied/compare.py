@@ -1,0 +1,114 @@
+"""A whole model before and after: what the certified kernels bring end to end.
+
+Measured in the caller's own process, interleaved, on the example inputs. It is no certificate: the kernels have theirs,
+and the model around them is the caller's own code.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.referee.timing.statistics import interval
+
+_WARM_UP = 3
+_ROUNDS = 8
+"""Stretches whose medians the interval is made of: calls near one another drift together."""
+_FEWEST_TURNS, _MOST_TURNS = 5, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Medians in milliseconds, and the speedup over the faster of the other two with its 95 % interval.
+
+    `compiled_ms` is None where torch.compile fails on the model. `difference` is the largest absolute one between the
+    outputs of the original and of the applied model.
+    """
+
+    eager_ms: float
+    compiled_ms: float | None
+    applied_ms: float
+    baseline: str
+    speedup: tuple[float, float, float]
+    difference: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping."""
+        return asdict(self)
+
+
+def compare(original: Any, applied: Any, example_inputs: Sequence[Any], seconds: float = 6.0) -> Comparison:
+    """Time `original`, the same under torch.compile, and `applied`, in turns for about `seconds`.
+
+    Raises what the model itself raises.
+    """
+    import torch
+
+    with torch.no_grad():
+        sides = {"eager": original, "applied": applied}
+        difference = _difference(original(*example_inputs), applied(*example_inputs))
+        if (compiled := _compiled(original, example_inputs)) is not None:
+            sides["torch.compile"] = compiled
+        calls = {name: _call(model, example_inputs) for name, model in sides.items()}
+        for call in calls.values():
+            for _ in range(_WARM_UP):
+                call()
+        pilot = _turns(calls, 2)
+        others = [name for name in calls if name != "applied"]
+        baseline = min(others, key=lambda name: float(np.median(pilot[name])))
+        turn_s = sum(float(np.median(times)) for times in pilot.values()) / 1e9
+        turns = min(max(int(seconds / _ROUNDS / turn_s), _FEWEST_TURNS), _MOST_TURNS)
+        rounds = [_turns(calls, turns) for _ in range(_ROUNDS)]
+    ratios = [float(np.median(np.log(one[baseline]) - np.log(one["applied"]))) for one in rounds]
+    found = interval(ratios)
+    medians = {name: float(np.median([one[name] for one in rounds])) / 1e6 for name in calls}
+    return Comparison(
+        medians["eager"], medians.get("torch.compile"), medians["applied"], baseline,
+        (math.exp(found.estimate), math.exp(found.lower), math.exp(found.upper)), difference,
+    )  # fmt: skip
+
+
+def _compiled(model: Any, example_inputs: Sequence[Any]) -> Any | None:
+    """The model under torch.compile, compiled; None where that fails, which is the model's own affair."""
+    import torch
+
+    try:
+        compiled: Any = torch.compile(model)
+        compiled(*example_inputs)
+    except Exception:  # noqa: BLE001 - whatever a compiler raises on somebody's model
+        return None
+    return compiled
+
+
+def _call(model: Any, example_inputs: Sequence[Any]) -> Callable[[], float]:
+    def call() -> float:
+        start = time.perf_counter_ns()
+        model(*example_inputs)
+        return float(time.perf_counter_ns() - start)
+
+    return call
+
+
+def _turns(calls: dict[str, Callable[[], float]], turns: int) -> dict[str, list[float]]:
+    """Nanoseconds of each side's calls, the sides in another order in every turn."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(turns):
+        for name in random.sample(list(calls), len(calls)):
+            times[name].append(calls[name]())
+    return times
+
+
+def _difference(first: Any, second: Any) -> float:
+    """The largest absolute difference between two nests of tensors."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    pairs = zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True)
+    floating = [(a, b) for a, b in pairs if isinstance(a, torch.Tensor) and a.is_floating_point() and a.numel()]
+    return max((float((a.double() - b.double()).abs().max()) for a, b in floating), default=0.0)

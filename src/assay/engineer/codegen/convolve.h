@@ -1,0 +1,147 @@
+// Direct convolution. An image's planes lie flat, so that one tap of one channel is read by all outputs at the same
+// distance: a matrix product whose rows are shifted views of the input, and nothing is unfolded. A tile of the outputs
+// stays in registers over the whole sum. Outputs in between rows (where the window would wrap around) are computed with
+// the others and left out when a tile is stored.
+#pragma once
+#include "prelude.h"
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kRows = 8;
+#else
+constexpr int kLanes = 8, kRows = 4;
+#endif
+constexpr int kVectors = 3;  // with kRows: 24 sums in 32 registers, or 12 in 16
+constexpr int kTile = kVectors * kLanes;
+constexpr int64_t kChunk = 4 * kTile;  // outputs of a task
+constexpr int64_t kChannels = 64;      // output channels whose sums are kept, in 12 KB of a first-level cache
+constexpr int64_t kPart = 256;         // terms at a time: what they read of the input, some 24 KB, stays there too
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+struct Convolution {
+  int64_t batch, groups, outs, terms;  // output channels of a group; terms of one output's sum
+  int64_t batch_step, group_step;      // elements of the input from one image and one group to the next
+  int64_t width, plane_rows;           // of the input as it lies
+  int64_t out_planes, out_rows, out_width;
+};
+
+// M channels by N vectors of outputs; `at` is where each term lies.
+template <int M, int N>
+inline void tile(const float* __restrict weight, int64_t step, const float* __restrict input,
+                 const int64_t* __restrict at, int64_t terms, float* __restrict out) {
+  Vector total[M][N] = {};
+  for (int64_t r = 0; r < terms; r++) {
+    const float* from = input + at[r];
+    Vector in[N];
+#pragma GCC unroll 3
+    for (int n = 0; n < N; n++) in[n] = *reinterpret_cast<const Vector*>(from + n * kLanes);
+#pragma GCC unroll 8
+    for (int m = 0; m < M; m++) {
+      const float factor = weight[m * step + r];
+#pragma GCC unroll 3
+      for (int n = 0; n < N; n++) total[m][n] += factor * in[n];
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; m++) {
+#pragma GCC unroll 3
+    for (int n = 0; n < N; n++) {
+      Vector* to = reinterpret_cast<Vector*>(out + m * kTile + n * kLanes);
+      *to = *to + total[m][n];
+    }
+  }
+}
+
+template <int N>
+inline void tile_of(int rows, const float* weight, int64_t step, const float* input, const int64_t* at, int64_t terms,
+                    float* out) {
+  int m = 0;
+  for (; m + kRows <= rows; m += kRows) tile<kRows, N>(weight + m * step, step, input, at, terms, out + m * kTile);
+  if (kRows > 4 && m + 4 <= rows) {
+    tile<4, N>(weight + m * step, step, input, at, terms, out + m * kTile);
+    m += 4;
+  }
+  for (; m + 2 <= rows; m += 2) tile<2, N>(weight + m * step, step, input, at, terms, out + m * kTile);
+  for (; m < rows; m++) tile<1, N>(weight + m * step, step, input, at, terms, out + m * kTile);
+}
+
+// Some of the terms of all channels' sums, `vectors` of outputs at a time; 0 stands for a single output.
+inline void add_terms(int64_t channels, const float* weight, int64_t step, const float* input, const int64_t* at,
+                      int64_t terms, int vectors, float* out) {
+  for (int64_t first = 0; first < channels; first += kRows) {
+    const int rows = static_cast<int>(std::min<int64_t>(kRows, channels - first));
+    const float* factors = weight + first * step;
+    float* to = out + first * kTile;
+    if (vectors == 3) {
+      tile_of<3>(rows, factors, step, input, at, terms, to);
+    } else if (vectors == 2) {
+      tile_of<2>(rows, factors, step, input, at, terms, to);
+    } else if (vectors == 1) {
+      tile_of<1>(rows, factors, step, input, at, terms, to);
+    } else {
+      for (int m = 0; m < rows; m++) {
+        for (int64_t r = 0; r < terms; r++) to[m * kTile] += factors[m * step + r] * input[at[r]];
+      }
+    }
+  }
+}
+
+// `count` outputs of one channel from place `p` on, those between rows left out.
+inline void store(const Convolution& c, const float* from, float* out, int64_t p, int64_t count) {
+  int64_t row = p / c.width, w = p % c.width;
+  for (int64_t i = 0; i < count; row++, w = 0) {
+    const int64_t plane = row / c.plane_rows, h = row % c.plane_rows, run = std::min(count - i, c.width - w);
+    if (w < c.out_width && h < c.out_rows) {
+      float* to = out + (plane * c.out_rows + h) * c.out_width + w;
+      memcpy(to, from + i, static_cast<size_t>(std::min(run, c.out_width - w)) * sizeof(float));
+    }
+    i += run;
+  }
+}
+
+// All outputs [batch, groups * outs, planes, rows, width]; `bias` may be null, `weight` is [groups * outs, terms].
+inline void convolve(Convolution c, const float* input, const float* weight, const float* bias, float* out,
+                     const int64_t* at, int threads) {
+  const int64_t places = c.out_planes * c.out_rows * c.out_width;
+  if (places <= 0 || c.batch <= 0 || c.outs <= 0) return;
+  if (c.width == c.out_width && c.plane_rows == c.out_rows) {  // nothing lies between rows
+    c.width = c.out_width = places;
+    c.plane_rows = c.out_rows = c.out_planes = 1;
+  }
+  const int64_t positions = ((c.out_planes - 1) * c.plane_rows + c.out_rows - 1) * c.width + c.out_width;
+  const int64_t blocks = (c.outs + kChannels - 1) / kChannels, chunks = (positions + kChunk - 1) / kChunk;
+  const int64_t images = c.batch * c.groups;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t task = 0; task < images * blocks * chunks; task++) {
+    const int64_t chunk = task % chunks, block = task / chunks % blocks, image = task / chunks / blocks;
+    const int64_t batch = image / c.groups, group = image % c.groups;
+    const float* from = input + batch * c.batch_step + group * c.group_step;
+    const int64_t first = group * c.outs + block * kChannels,
+                  channels = std::min(kChannels, c.outs - block * kChannels);
+    const int64_t end = std::min((chunk + 1) * kChunk, positions);
+    for (int64_t p = chunk * kChunk; p < end;) {
+      // The last tile begins early enough to end with the last output: nothing beyond the input is read.
+      const int64_t wanted = std::min<int64_t>(kVectors, (end - p + kLanes - 1) / kLanes);
+      const int vectors = static_cast<int>(std::min(wanted, positions / kLanes));
+      const int64_t covered = vectors > 0 ? vectors * kLanes : 1;
+      const int64_t start = std::min(p, positions - covered);
+      const int64_t count = std::min(end, start + covered) - p;
+      alignas(64) float kept[kChannels * kTile];
+      for (int64_t m = 0; m < channels; m++) {
+        for (int i = 0; i < kTile; i++) kept[m * kTile + i] = bias ? bias[first + m] : 0.0f;
+      }
+      for (int64_t term = 0; term < c.terms; term += kPart) {
+        const int64_t terms = std::min(kPart, c.terms - term);
+        add_terms(channels, weight + first * c.terms + term, c.terms, from + start, at + term, terms, vectors, kept);
+      }
+      for (int64_t m = 0; m < channels; m++) {
+        const int64_t channel = batch * c.groups * c.outs + first + m;
+        store(c, kept + m * kTile + (p - start), out + channel * places, p, count);
+      }
+      p += count;
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,36 @@
+"""A whole model before and after: which sides are timed, and how far the outputs lie apart."""
+
+import torch
+from torch import nn
+
+from assay.applied.compare import compare
+
+
+class Shifted(nn.Module):
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+
+    def forward(self, x):
+        return {"y": x.sin() + self.by, "count": torch.tensor(3)}
+
+
+class Uncompilable(nn.Module):
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            raise RuntimeError("not under a compiler")
+        return x + 1
+
+
+def test_all_sides_are_timed_and_the_largest_difference_is_told():
+    found = compare(Shifted(0.0), Shifted(0.5), [torch.ones(64)], seconds=0.2)
+    assert abs(found.difference - 0.5) < 1e-6
+    assert found.baseline in ("eager", "torch.compile")
+    assert min(found.eager_ms, found.compiled_ms, found.applied_ms) > 0
+    ratio, lower, upper = found.speedup
+    assert 0 < lower <= ratio <= upper
+
+
+def test_a_model_that_does_not_compile_is_compared_with_eager_alone():
+    found = compare(Uncompilable(), Uncompilable(), [torch.ones(8)], seconds=0.1)
+    assert (found.compiled_ms, found.baseline, found.difference) == (None, "eager", 0.0)

@@ -1,0 +1,105 @@
+"""Which loop is innermost, what is taken out of it, and how data lie in memory."""
+
+import sympy
+from synthetic_graphs import COLS, ROWS, graph_data, node, ref, softmax, tensor
+
+from assay.core.dtypes import DType
+from assay.engineer.codegen.fuse import _split
+from assay.engineer.codegen.generate import generate
+from assay.engineer.codegen.index import FloorDiv, Loop, Modulo
+from assay.engineer.codegen.program import Kind, Statement
+from assay.engineer.codegen.scalars import load
+from assay.engineer.codegen.schedule import Schedule
+from assay.engineer.graph import read_graph
+
+FULL = tensor([ROWS, COLS])
+
+
+def text(graph, **choices):
+    return generate(graph, Schedule(**choices), "made").files[0].text
+
+
+def with_input(nodes, outputs, name, kind):
+    """A graph with one more argument."""
+    data = graph_data(nodes, outputs)
+    data["nodes"].insert(1, {"name": name, "op": "placeholder", "args": [], "out": [kind]})
+    data["placeholders"].append(name)
+    data["arguments"].append("tensor")
+    return read_graph(data)
+
+
+def scaled_rows():
+    wide = [{"size": ROWS}, {"size": COLS}]
+    nodes = [
+        node("s", "prims.sqrt.default", [ref("w")], tensor([ROWS])),
+        node("b", "prims.broadcast_in_dim.default", [ref("s"), wide, [0]], FULL),
+        node("y", "prims.div.default", [ref("x"), ref("b")], FULL),
+    ]
+    return with_input(nodes, ["y"], "w", tensor([ROWS]))
+
+
+def body(written):
+    """The innermost loop."""
+    return written[written.index("#pragma omp simd") :]
+
+
+def test_the_lane_is_what_no_access_is_scattered_along_even_if_other_axes_have_more_contiguous_ones():
+    written = text(scaled_rows())
+    assert "w[" not in body(written), "one weight serves a whole row"
+    assert "x[" in body(written)
+
+
+def test_what_does_not_depend_on_the_lane_is_computed_before_its_loop():
+    written = text(scaled_rows(), reciprocal=False)
+    assert "std::sqrt" in written
+    assert "std::sqrt" not in body(written)
+
+
+def test_what_a_whole_loop_is_divided_by_is_turned_around_once_unless_the_schedule_forbids_it():
+    for graph in (scaled_rows(), softmax()):
+        assert "1.0f / " in text(graph)
+        assert " / " not in body(text(graph)).split("return 0")[0].replace("1.0f / v_", "")
+        assert "1.0f / " not in text(graph, reciprocal=False)
+
+
+def test_an_axis_that_positions_divide_becomes_two_without_divisions():
+    rows = sympy.Symbol("s1", integer=True, positive=True)
+    axis, eight = Loop("i", 8 * rows), sympy.Integer(8)
+    turned = load(DType.FLOAT32, "x", FloorDiv(axis, eight) + Modulo(axis, eight) * rows)
+    step = _split(Statement(Kind.MAP, "t", (axis,), axis, turned))
+    assert [one.size for one in step.axes] == [rows, eight]
+    assert not step.body.offset.atoms(FloorDiv, Modulo)
+    assert step.target == 8 * step.axes[0] + step.axes[1]
+
+
+def test_a_scans_own_axis_stays_whole():
+    rows = sympy.Symbol("s1", integer=True, positive=True)
+    axis = Loop("i", 8 * rows)
+    divided = load(DType.FLOAT32, "x", FloorDiv(axis, sympy.Integer(8)))
+    step = Statement(Kind.SCAN, "t", (axis,), axis, divided, "sum", (axis,))
+    assert _split(step) is step
+
+
+def test_products_over_the_axes_of_a_group_are_called_piece_by_piece():
+    heads, rows, cols = ["s", "s1"], 32, 16
+    scores = tensor([heads, rows, rows])
+    wide = [heads, rows, cols]
+    nodes = [
+        node("t", "prims.transpose.default", [ref("x"), [0, 2, 1]], tensor([heads, cols, rows])),
+        node("p", "aten.bmm.default", [ref("x"), ref("t")], scores),
+        node("e", "prims.exp.default", [ref("p")], scores),
+        node("y", "aten.bmm.default", [ref("e"), ref("x")], tensor(wide)),
+    ]
+    written = text(read_graph(graph_data(nodes, ["y"], shape=wide)))
+    assert written.count("omp parallel for") == 1
+    assert written.count("product(") == 3, "its definition and two calls"
+    assert "x + piece * 512" in written
+    assert text(read_graph(graph_data(nodes, ["y"], shape=wide)), group=False).count("omp parallel for") == 3
+
+
+def test_truth_values_are_bytes_in_memory_and_as_wide_as_numbers_once_loaded():
+    nodes = [node("y", "prims.where.default", [ref("m"), ref("x"), {"float": "0.0"}], FULL)]
+    written = text(with_input(nodes, ["y"], "m", tensor([ROWS, COLS], dtype="bool")))
+    assert "const uint8_t* __restrict m" in written
+    assert "const int32_t x" in written
+    assert "bool" not in written
