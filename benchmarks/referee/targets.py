@@ -11,6 +11,7 @@ from benchmarks.referee.tally import Record, Result
 
 _TOLERANCES = ("1e-2", "1e-4")
 _MOST_NULL_US, _MOST_WORKER_MS, _MOST_BUILD_S, _MOST_VERDICT_S, _MOST_SCREENING_S = 60, 60, 0.6, 20, 3
+_LEAST_CAUGHT, _MOST_UNDECIDED, _SMALLEST_SPEEDUP = 0.99, 0.05, 0.03
 _LEAST_COVERAGE = 0.95
 _LEAST_DECIDED = 0.9
 """Share of A/A runs that need an interval: where noise forbids any claim, the absence of false ones proves nothing."""
@@ -95,7 +96,15 @@ def _bugs(data: Record) -> list[Row]:
     shown = [_count(theirs, sum(not c["right"][t] for c in theirs)) or "not run" for t in _TOLERANCES]
     kept = [_count(their_controls, sum(not c["right"][t] for c in their_controls)) or "not run" for t in _TOLERANCES]
     return [
-        _row(data, "mutants", "planted bugs caught", "all", _count(bugs, caught), caught == len(bugs), shown),
+        _row(
+            data,
+            "mutants",
+            "planted bugs caught",
+            "at least 99 %",
+            _count(bugs, caught),
+            caught >= _LEAST_CAUGHT * len(bugs),
+            shown,
+        ),
         _row(data, "mutants", "unchanged kernels found wrong", "0", _count(controls, wrong), not wrong, kept),
     ]
 
@@ -107,7 +116,14 @@ def _honest(data: Record) -> list[Row]:
     shown = [_count(theirs, sum(not c["right"][t] for c in theirs)) or "not run" for t in _TOLERANCES]
     return [
         _row(data, "honest", "honest candidates rejected as wrong", "0", _count(members, wrong), not wrong, shown),
-        _row(data, "honest", "honest candidates left undecided", "reported", _count(members, unsure), None),
+        _row(
+            data,
+            "honest",
+            "honest candidates left undecided",
+            "at most 5 %",
+            _count(members, unsure),
+            unsure <= _MOST_UNDECIDED * len(members),
+        ),
     ]
 
 
@@ -143,14 +159,20 @@ def _ratio(data: Record) -> list[Row]:
 def _load(data: Record) -> list[Row]:
     runs = [m for m in tally.results(data, "resolution") if "truth" in m]
     wrong, unsure = sum(m["wrong"] for m in runs), sum(m.get("outcome") == "undecided" for m in runs)
-    best = [m["detectable"] for m in tally.results(data, "resolution") if m.get("detectable") and m["budget_s"] == 10]
-    middle = tally.median(best)
-    smallest = f"{100 * (middle - 1):.2f} %" if middle else None
     return [
-        _row(data, "resolution", "smallest provable speedup in 10 s, median", "reported", smallest, None),
+        *(_smallest(data, kernel) for kernel in ("work", "softmax")),
         _row(data, "resolution", "wrong claims on a busy machine", "0", _count(runs, wrong), not wrong),
-        _row(data, "resolution", "undecided on a busy machine", "all", _count(runs, unsure), unsure == len(runs)),
+        _row(data, "resolution", "... left undecided", "reported", _count(runs, unsure), None),
     ]
+
+
+def _smallest(data: Record, kernel: str) -> Row:
+    """Of one that computes, and of one that waits for memory, which a shared machine disturbs far more."""
+    runs = [m for m in tally.results(data, "resolution") if m.get("kernel") == kernel and m.get("budget_s") == 20]
+    middle = tally.median([m["detectable"] for m in runs if m.get("detectable")])
+    shown = f"{100 * (middle - 1):.2f} %" if middle else None
+    met = middle is not None and middle <= 1 + _SMALLEST_SPEEDUP
+    return _row(data, "resolution", f"smallest provable speedup in 20 s, {kernel}, median", "at most 3 %", shown, met)
 
 
 def _costs(data: Record) -> list[Row]:

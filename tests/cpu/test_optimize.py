@@ -1,11 +1,11 @@
-"""`assay optimize` from the command line: a search that ends in a judgement, resumes, and says what it cannot do."""
+"""`assay optimize` from the command line: a search that ends in a judgement, and says what it cannot do."""
 
 import json
 
 import pytest
 from test_cli import assay
 
-BUDGET = "12s"
+BUDGET = "20s"
 
 
 def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
@@ -17,10 +17,8 @@ def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
     folder = next(tmp_path.glob("search-*"))
     assert json.loads((folder / "result.json").read_text())["ideas"] == found["ideas"]
     assert (folder / "kernel" / "kernel.cpp").exists() == (done.returncode == 0)
-    again = assay("optimize", "row_std", "--budget", BUDGET, "--runs", str(tmp_path), "--baseline", "eager", "--json",
-                    "--resume")  # fmt: skip
-    assert json.loads(again.stdout)["ideas"] >= found["ideas"]
-    assert len(list(tmp_path.glob("search-*"))) == 1
+    page = (folder / "page.html").read_text()
+    assert ("✓ CERTIFIED" in page) == (done.returncode == 0)
 
 
 @pytest.mark.parametrize(

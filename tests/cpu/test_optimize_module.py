@@ -22,7 +22,7 @@ def get_inputs():
 
 def test_a_module_is_optimised_in_parts_and_timed_as_a_whole(tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
-    done = assay("optimize", f"{tmp_path / 'model.py'}:Net", "--budget", "12s", "--baseline", "eager", "--runs",
+    done = assay("optimize", f"{tmp_path / 'model.py'}:Net", "--budget", "20s", "--baseline", "eager", "--runs",
                  str(tmp_path / "runs"), "--json")  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)
