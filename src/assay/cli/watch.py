@@ -25,7 +25,8 @@ class Watch:
                 self._best = max(self._best, event.evaluation.score)
         if event.kind is EventKind.FINISHED:
             self._best = 0.0  # the next part begins
-        best = f"best so far {math.exp(self._best):.2f}x unconfirmed" if self._best else "nothing faster yet"
+        shown = f"best so far {math.exp(self._best):.2f}x over eager, unconfirmed"
+        best = shown if self._best else "nothing faster than eager yet"
         wrong = f", {self._wrong} wrong" if self._wrong else ""
         share = (time.monotonic() - self._started) / self._budget_s
         self._progress("searching", min(share, 0.99), f"{self._tried} evaluations{wrong}, {best}")

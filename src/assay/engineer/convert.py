@@ -7,6 +7,7 @@ like these, and carries none of them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,8 @@ def convert(module: Any, example_inputs: Sequence[Any], name: str) -> Converted:
     import torch
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
             exported = torch.export.export(module, tuple(example_inputs), strict=False).run_decompositions({})
     except Exception as error:
         raise InputError(

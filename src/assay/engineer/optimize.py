@@ -37,8 +37,10 @@ from assay.search import (
     thinking,
 )
 
-_JUDGING_S = 25.0
-"""A finalist's judgement, start-up included: 12 to 20 s for a kernel of 1 ms."""
+_PREPARING_S, _JUDGING_S = 35.0, 15.0
+"""The last judgements' start-up, most of it torch.compile finding its best (10 to 45 s), and one finalist's own time."""
+_SEARCH_BASELINE = "eager"
+"""What the search's scores are about: which candidate is best does not depend on it, and it needs no compiling."""
 _LEAST_SEARCH_SHARE = 0.5
 _NEAR = 0.95
 """Of the measured roof: what is left is the noise of the roof's own measurement."""
@@ -140,11 +142,12 @@ def optimize_task(
             graph = tracing.trace(task)
     proposers = make_proposers(task, graph, config.archive, config.models)
     strategy = make(config.strategy)
-    seconds = max(config.budget_s - config.finalists * _JUDGING_S, _LEAST_SEARCH_SHARE * config.budget_s)
+    reserved = _PREPARING_S + config.finalists * _JUDGING_S
+    seconds = max(config.budget_s - reserved, _LEAST_SEARCH_SHARE * config.budget_s)
     stop = AnyOf((NearFloor(_NEAR), Plateau(_PLATEAU_IDEAS), ExpectedGain(_LEAST_GAIN_PER_S)))
     settings = Settings(rungs=RUNGS, finalists=config.finalists)
     result: Result | None = None
-    with Trials(task, config.threads, config.baseline) as trials:
+    with Trials(task, config.threads, _SEARCH_BASELINE) as trials:
         for event in thinking(
             task, proposers, trials, strategy, Budget(seconds=seconds), stop, ledger, config.seed, settings
         ):

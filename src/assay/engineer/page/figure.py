@@ -1,4 +1,4 @@
-"""The search's picture: every timed candidate over the seconds spent, the best so far, and what was certified."""
+"""The search's picture: every timed candidate over the seconds spent, and the best so far."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from markupsafe import Markup
 from assay.engineer.page.trail import Trail, Tried
 from assay.report.axes import MARGIN, axis, size_class, vertical_axis
 from assay.report.scales import LinearScale, LogScale, tick_text
-from assay.report.svg import dots, line, picture, rectangle, text
+from assay.report.svg import dots, line, picture
 from assay.report.units import plural, ratio_text
 
 _LEFT, _TOP, _BOTTOM = 46.0, 26.0, 300.0
 
 
-def progress(trail: Trail, certified: tuple[float, float, float] | None, width: float) -> Markup | str:
-    """Speedups as the search saw them, which claim nothing, and the certified interval as a band.
+def progress(trail: Trail, width: float) -> Markup | str:
+    """Speedups as the search saw them, which claim nothing.
 
     Words instead where nothing was timed.
     """
     timed = [each for each in trail.tried if each.speedup is not None and not each.knockoff]
     if not timed:
         return "Nothing that was tried was right and could be timed."
-    speeds = [each.speedup for each in timed if each.speedup is not None] + [1.0, *(certified or ())]
+    speeds = [each.speedup for each in timed if each.speedup is not None] + [1.0]
     across = LinearScale(0.0, max(each.seconds for each in trail.tried) * 1.02, _LEFT, width - MARGIN)
     up = LogScale(min(speeds) / 1.15, max(speeds) * 1.15, _BOTTOM, _TOP)
     parts = axis(across, _TOP, _BOTTOM, "seconds of search", tick_text)
-    parts += vertical_axis(up, _LEFT, width - MARGIN, "speedup over the baseline (log scale)")
-    if certified is not None:
-        low, high = up(certified[1]), up(certified[2])
-        parts.append(rectangle(_LEFT, high, width - MARGIN - _LEFT, low - high, "band"))
-        parts.append(text(width - MARGIN - 4, high - 6, f"certified {ratio_text(certified[0])}", "label strong", "end"))
+    parts += vertical_axis(up, _LEFT, width - MARGIN, "speedup over eager (log scale)")
     parts.append(line(_LEFT, up(1.0), width - MARGIN, up(1.0), "one"))
     for fidelity, css in (("SCREEN", "dot large base"), ("SHORT", "dot large again"), ("FULL", "dot large cand")):
         points = [(across(t.seconds), up(t.speedup)) for t in timed if t.fidelity == fidelity and t.speedup]

@@ -23,7 +23,7 @@ def render_search(task: str, found: Optimized, certificate_page: str = "") -> st
     trail = read_trail(found.records)
     accepted = found.accepted
     certified = accepted.speedup if accepted else None
-    figures = [progress(trail, certified, width) for width in (WIDE, NARROW)]
+    figures = [progress(trail, width) for width in (WIDE, NARROW)]
     drawn: Any = (
         figures[0] if isinstance(figures[0], str) and not isinstance(figures[0], Markup) else Markup().join(figures)
     )
