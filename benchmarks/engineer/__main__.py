@@ -62,7 +62,9 @@ def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
                 found = _row(optimize_task(task, config, ledger, lambda _event: None, silent))
         except AssayError as error:
             found = {"outcome": "not-tried", "reason": f"{error.what}: {error.value}"[:300]}
-        record.add({"name": name, **found}, f"{found['outcome']} {found.get('speedup') or found.get('reason', '')}")
+        speed = found.get("speedup")
+        words = "{:.2f}x [{:.2f}, {:.2f}]".format(*speed) if speed else found.get("reason", "")
+        record.add({"name": name, **found}, f"{found['outcome']} {words}")
 
 
 def _row(found: Optimized) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from assay.search import (
 )
 
 _PREPARING_S, _JUDGING_S = 35.0, 15.0
-"""The last judgements' start-up, most of it torch.compile finding its best (10 to 45 s), and one finalist's own time."""
+"""The last judgements' start-up, most of it torch.compile at work (10 to 45 s), and one finalist's own time."""
 _SEARCH_BASELINE = "eager"
 """What the search's scores are about: which candidate is best does not depend on it, and it needs no compiling."""
 _LEAST_SEARCH_SHARE = 0.5

@@ -16,7 +16,7 @@ from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Loop, cpp
-from assay.engineer.codegen.nest import Nest
+from assay.engineer.codegen.nest import Nest, unravelled
 from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Routine, Unsupported
 from assay.engineer.codegen.routines import SGEMM, convolution, product, product_of_piece
 from assay.engineer.codegen.scalars import Position, loads_in, walk
@@ -96,12 +96,7 @@ def _group(
         nest = Nest(program, collapse(kernel), shared | set(group.pieces), schedule, next_slot, alone=False)
         body += nest.lines()
         next_slot = nest.next_slot
-    left = "piece"
-    places = []
-    for axis in reversed(group.axes[1:]):
-        places.append(f"const int64_t {axis.name} = ({left}) % {cpp(axis.size)};")
-        left = f"({left}) / {cpp(axis.size)}"
-    places.append(f"const int64_t {group.axes[0].name} = {left};")
+    places = unravelled("piece", group.axes)
     total = cpp(sympy.expand(ix.product(axis.size for axis in group.axes)))
     return [
         "#pragma omp parallel for schedule(static) num_threads(threads)",
