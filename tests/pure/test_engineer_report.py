@@ -12,7 +12,7 @@ ROWS = [
     {"name": "untried", "outcome": "not-tried", "reason": "no generator for aten.sort | really"},
 ]
 DATA = {
-    "machine": {"cpu": "a processor", "cores": 2, "torch": "2.13"},
+    "machine": {"cpu_model": "a processor", "cores": 2, "torch": "2.13"},
     "suites": {"builtin": {"results": ROWS, "complete": False, "settings": {"budget_s": 60.0}}},
 }
 
@@ -24,6 +24,7 @@ def test_what_is_not_certified_counts_as_one_however_fast_it_seemed():
 
 def test_the_table_holds_every_task_with_the_reason_and_says_that_the_run_was_cut_short():
     text = render(DATA)
+    assert "a processor, 2 cores" in text
     assert "1 of 4 (25%)" in text
     assert "1.41x" in text
     assert "cut short" in text

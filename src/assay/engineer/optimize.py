@@ -7,13 +7,13 @@ secrets, so that the luck of having been chosen is worth nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from assay.core.config import JudgeConfig
-from assay.core.sources import Task
+from assay.core.sources import Candidate, Task
 from assay.core.verdicts import Verdict
 from assay.engineer.graph import Graph
 from assay.engineer.proposers.making import Models, make_proposers
@@ -22,6 +22,7 @@ from assay.engineer.trial import RUNGS, Trials
 from assay.referee.bench import Progress
 from assay.referee.judge import Referee
 from assay.referee.judgement import Judgement
+from assay.referee.timing.decision import Outcome
 from assay.search import (
     AnyOf,
     Budget,
@@ -41,6 +42,8 @@ _PREPARING_S, _JUDGING_S = 35.0, 15.0
 """The last judgements' start-up, most of it torch.compile at work (10 to 45 s), and one finalist's own time."""
 _SEARCH_BASELINE = "eager"
 """What the search's scores are about: which candidate is best does not depend on it, and it needs no compiling."""
+_LONGER = 3.0
+"""How much longer a second look measures: an interval then is little more than half as wide."""
 _LEAST_SEARCH_SHARE = 0.5
 _NEAR = 0.95
 """Of the measured roof: what is left is the noise of the roof's own measurement."""
@@ -164,7 +167,21 @@ def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progre
         return ()
     with Referee(JudgeConfig(threads=config.threads, baseline=config.baseline)) as referee:
         for known in result.finalists:
-            judgements.append(referee.judge(task, known.idea.candidate, progress))
+            judgements += judge_finalist(referee, task, known.idea.candidate, progress)
             if judgements[-1].verdict is Verdict.ACCEPT:
                 break
     return tuple(judgements)
+
+
+def judge_finalist(referee: Referee, task: Task, candidate: Candidate, progress: Progress) -> list[Judgement]:
+    """A judgement, and a longer one where noise alone kept it from deciding. Both are told, whatever they say.
+
+    A second look doubles the chance of a false claim, which is some 1e-5 (timing/decision.py).
+    """
+    first = referee.judge(task, candidate, progress)
+    claim = first.timing.claim if first.timing else None
+    undecided = first.verdict is Verdict.INCONCLUSIVE and claim is not None and claim.outcome is Outcome.UNDECIDED
+    if not undecided or claim is None or claim.speedup is None or claim.speedup.lower <= 0:
+        return [first]
+    longer = replace(referee.config, budget_s=_LONGER * referee.config.budget_s)
+    return [first, referee.judge(task, candidate, progress, longer)]
