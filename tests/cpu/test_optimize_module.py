@@ -13,7 +13,7 @@ class Net(nn.Module):
         super().__init__()
         self.act = nn.Mish()
     def forward(self, x):
-        return self.act(x) + torch.topk(x, 2)[0].sum()
+        return self.act(x) + torch.topk(x, 2)[0].mean()
 
 def get_inputs():
     return [torch.randn(512, 1024)]
