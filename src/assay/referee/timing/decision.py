@@ -36,7 +36,7 @@ Measured on synthetic A/A runs (docs/data/statistics_coverage.json, benchmarks/s
     quiet                    K= 8 n=20  2.50 %
     quiet                    K=10 n=40  2.00 %
     quiet                    K=20 n=40  1.50 %
-    spread processes         K= 6 n=10  8.25 %
+    spread processes         K= 6 n=10  8.00 %
     spread processes         K= 8 n=20  7.25 %
     spread processes         K=10 n=40  5.75 %
     spread processes         K=20 n=40  4.00 %
