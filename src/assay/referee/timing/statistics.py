@@ -10,20 +10,20 @@ Measured coverage of a 95 % interval in percent, on synthetic rounds with a true
 docs/data/statistics_coverage.json, written by benchmarks/statistics_coverage.py:
 
   noise                   K  n percentile studentised     t chosen typical  width
-  quiet                   6 40       84.7        94.0  94.8   95.2    95.2  0.78%
+  quiet                   6 40       84.9        93.9  94.7   95.1    95.2  0.78%
   quiet                  10 20       90.0        95.0  94.8   96.5    96.5  0.64%
-  spread processes        6 40       85.7        94.7  94.8   95.2    95.2  2.25%
-  spread processes       10 20       89.1        94.3  94.5   96.2    96.2  1.80%
-  drift, autocorrelated   6 40       84.8        93.7  94.4   94.6    94.6  1.98%
-  drift, autocorrelated  10 20       89.9        95.3  95.3   96.9    96.8  1.79%
-  spiky                   6 40       86.8        95.1  95.5   95.6    95.6  1.82%
-  spiky                  10 20       89.2        94.4  94.8   96.3    96.4  1.61%
-  bimodal processes       6 40       83.1        95.1  98.7   98.9    98.9  4.97%
-  bimodal processes      10 20       85.2        89.4  97.1   98.8    98.7  3.87%
-  bimodal candidate       6 40       74.1        84.0  81.2   82.0    96.3  2.16%
-  bimodal candidate      10 20       86.6        89.8  88.6   90.0    96.8  1.69%
-  half loaded             6 40       86.1        94.3  94.5   95.0    95.0  3.92%
-  half loaded            10 20       89.0        94.0  94.8   96.1    96.4  4.03%
+  spread processes        6 40       85.9        94.7  94.8   95.3    95.2  2.25%
+  spread processes       10 20       89.3        94.2  94.6   96.3    96.3  1.80%
+  drift, autocorrelated   6 40       84.7        93.7  94.6   94.9    94.9  1.98%
+  drift, autocorrelated  10 20       90.0        95.3  95.2   96.8    96.8  1.79%
+  spiky                   6 40       86.8        94.8  95.5   95.8    95.8  1.81%
+  spiky                  10 20       89.5        94.1  94.6   96.3    96.3  1.60%
+  bimodal processes       6 40       83.1        95.2  98.6   98.9    98.9  4.97%
+  bimodal processes      10 20       85.2        89.4  97.1   98.8    98.8  3.87%
+  bimodal candidate       6 40       74.1        84.0  81.3   82.0    96.3  2.16%
+  bimodal candidate      10 20       86.6        89.8  88.7   90.0    96.8  1.68%
+  half loaded             6 40       86.5        94.7  94.5   95.0    95.0  3.90%
+  half loaded            10 20       89.5        94.2  94.8   96.5    96.5  3.99%
 
 "chosen" is judged against the mean over processes like the columns before it, "typical" against their median; "width"
 is the chosen half-width; the simulation's own error is 0.3 points. So the percentile bootstrap of the mean falls short
