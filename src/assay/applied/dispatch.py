@@ -87,7 +87,7 @@ def attach(module: Any, site: Site) -> None:
         return found[0] if site.alone else tuple(found)
 
     def get_parameter_or_buffer(self: Any, name: str) -> Any:
-        value = self
+        value = self  # not operator.attrgetter: torch.compile does not trace it
         for part in name.split("."):
             value = getattr(value, part)
         return value

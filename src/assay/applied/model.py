@@ -44,7 +44,7 @@ def apply_certificates(model: Any, certificates: Iterable[Mapping[str, Any]], ex
     used: set[str] = set()
     taken: list[str] = []
     for place in measure_places(model, example_inputs):
-        if any(other == "" or place.name.startswith(other + ".") for other in taken):
+        if any(place.is_within(other) for other in taken):
             continue
         key, weight_names = _key(place)
         if key in kernels:

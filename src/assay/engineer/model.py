@@ -57,7 +57,7 @@ def choose_parts(model: Any, example_inputs: Sequence[Any]) -> Parts:
     taken: list[str] = []
     with Tracing() as tracing:
         for place in measure_places(model, example_inputs):
-            if place.share < _LEAST_SHARE or any(_is_within(place.name, other) for other in taken):
+            if place.share < _LEAST_SHARE or any(place.is_within(other) for other in taken):
                 continue
             try:
                 converted, graph = _traced(place, tracing)
@@ -68,10 +68,6 @@ def choose_parts(model: Any, example_inputs: Sequence[Any]) -> Parts:
             known = chosen.get(converted.key, Part(converted, graph, (), 0.0))
             chosen[converted.key] = replace(known, places=(*known.places, place.name), share=known.share + place.share)
     return Parts(tuple(sorted(chosen.values(), key=lambda part: -part.share)), left_out)
-
-
-def _is_within(name: str, other: str) -> bool:
-    return other == "" or name == other or name.startswith(other + ".")
 
 
 def _traced(place: Place, tracing: Tracing) -> tuple[Converted, Graph]:

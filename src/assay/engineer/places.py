@@ -35,6 +35,10 @@ class Place:
         """The most that a faster part here can bring to the whole model; infinite for the model itself."""
         return 1.0 / (1.0 - self.share) if self.share < 1 else float("inf")
 
+    def is_within(self, other: str) -> bool:
+        """Whether it is the submodule of that name, or inside it."""
+        return other == "" or self.name == other or self.name.startswith(other + ".")
+
 
 def measure_places(model: Any, example_inputs: Sequence[Any]) -> list[Place]:
     """All submodules that are called, the largest share first."""

@@ -117,7 +117,7 @@ def _routine(
             (out_sizes[0], out_sizes[1], out_sizes[2]),
         )
     )  # fmt: skip
-    return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+    return vs.held(buffer)
 
 
 def _source(lowering: Builder, value: Value, step: Sequence[int], pad: Sequence[int]) -> tuple[Value, tuple[Size, ...]]:
@@ -170,7 +170,7 @@ def _transposed(
         at = [*axes[:2], *(q * s + one.phase for q, s, one in zip(axes[2:], step, several, strict=True))]
         target = ix.flatten(at, buffer.stride)
         lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, made.at(axes)))
-    return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+    return vs.held(buffer)
 
 
 @dataclass(frozen=True, slots=True)

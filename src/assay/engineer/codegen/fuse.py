@@ -145,6 +145,15 @@ def onto(step: Statement, parts: dict[Loop, tuple[Loop, ...]]) -> Statement:
     )
 
 
+def kernel_onto(kernel: Kernel, parts: dict[Loop, tuple[Loop, ...]]) -> Kernel:
+    """All of a kernel with axes replaced by others, one or several each."""
+
+    def renamed(axes: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        return tuple(part for axis in axes for part in parts.get(axis, (axis,)))
+
+    return Kernel(renamed(kernel.axes), renamed(kernel.reduced), [onto(step, parts) for step in kernel.steps])
+
+
 def _aligned(
     ours: Sequence[Loop], theirs: Sequence[Loop]
 ) -> tuple[dict[Loop, tuple[Loop, ...]], dict[Loop, tuple[Loop, ...]]] | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import sympy
 
 from assay.engineer.codegen import index as ix
-from assay.engineer.codegen.fuse import Kernel, onto, run_of
+from assay.engineer.codegen.fuse import Kernel, kernel_onto, run_of
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Place, Product, Program, Routine, Statement
-from assay.engineer.codegen.scalars import Load, loads, loads_in, moved, rebuilt, relocated
+from assay.engineer.codegen.scalars import Load, loads, loads_in, relocated
 
 _LARGEST_PIECE_BYTES = 512 << 10
 """Half of a second-level cache of 1 MB; others have 2."""
@@ -98,9 +98,7 @@ def _split_alike(kernels: list[Kernel | Product]) -> list[Kernel | Product]:
             several = run_of(first.size, other.axes)
             whole = all(first in step.axes and first not in step.reduced for step in kernel.steps)
             if several and whole:
-                parts = tuple(Loop("i", axis.size) for axis in several)
-                steps = [onto(step, {first: parts}) for step in kernel.steps]
-                found[place] = Kernel((*parts, *kernel.axes[1:]), kernel.reduced, steps)
+                found[place] = kernel_onto(kernel, {first: tuple(Loop("i", axis.size) for axis in several)})
                 break
     return found
 
@@ -120,18 +118,7 @@ def _common(kernels: list[Kernel]) -> int:
 
 def _onto(kernel: Kernel, axes: tuple[Loop, ...]) -> Kernel:
     """The kernel with the group's own variables for its first axes."""
-    mapping: dict[Size, Size] = dict(zip(kernel.axes, axes, strict=False))
-    mapping = {old: new for old, new in mapping.items() if old != new}
-
-    def renamed(old: tuple[Loop, ...]) -> tuple[Loop, ...]:
-        return tuple(mapping.get(axis, axis) for axis in old)
-
-    steps = [
-        replace(step, axes=renamed(step.axes), reduced=renamed(step.reduced),
-                target=moved(step.target, mapping), body=rebuilt(step.body, mapping))
-        for step in kernel.steps
-    ]  # fmt: skip
-    return Kernel(renamed(kernel.axes), renamed(kernel.reduced), steps)
+    return kernel_onto(kernel, {old: (new,) for old, new in zip(kernel.axes, axes, strict=False)})
 
 
 def _pieces(
@@ -159,7 +146,7 @@ def _pieces(
 
 def _product_pieces(one: Product, axes: tuple[Loop, ...], crossing: set[str], pieces: dict[str, Size]) -> bool:
     """Whether a product's batch is the group's axes; what it reads and fills of the temporaries joins `pieces`."""
-    if not ix.same(one.batch, ix.product(axis.size for axis in axes)) or (one.left_shared and one.left in crossing):
+    if not ix.same(one.batch, ix.product(axis.size for axis in axes)):
         return False
     sizes = {one.buffer: one.m * one.n, one.left: one.m * one.k, one.right: one.k * one.n}
     return all(ix.same(pieces.setdefault(name, size), size) for name, size in sizes.items() if name in crossing)

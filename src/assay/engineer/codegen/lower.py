@@ -174,7 +174,7 @@ class Lowering:
         axes = value.loops()
         target = ix.flatten(axes, buffer.stride)
         self.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, value.at(axes)))
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+        return vs.held(buffer)
 
     def reduced(self, value: Value, dims: Sequence[int], operation: str, dtype: DType) -> Value:
         """Reduced over dimensions, which go."""
@@ -192,7 +192,7 @@ class Lowering:
         body = call(dtype, "convert", value.at(axes))
         reduced = tuple(axes[d] for d in dims)
         self.program.steps.append(Statement(Kind.REDUCE, buffer.name, axes, target, body, operation, reduced))
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, dtype)
+        return vs.held(buffer)
 
     def _scanned(self, node: Node) -> Value | tuple[Value | None, ...]:
         value, dtype = self.one(node.arguments[0]), (node.types[0] or node.type).dtype
@@ -205,7 +205,7 @@ class Lowering:
         target = ix.flatten(axes, buffer.stride)
         operation = _SCANS[node.operator]
         self.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
-        found = vs.stored(buffer.name, buffer.shape, buffer.stride, dtype)
+        found = vs.held(buffer)
         return found if len(node.types) == 1 else (found, None)
 
     def _output(self, name: str, index: int) -> None:
@@ -298,7 +298,7 @@ class Lowering:
             target = ix.flatten(at, buffer.stride)
             self.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, part.at(axes)))
             start = start + part.shape[dim]
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+        return vs.held(buffer)
 
     # Making
 
@@ -438,7 +438,7 @@ class Lowering:
         self.program.steps.append(
             Statement(Kind.SCATTER, buffer.name, axes, target, source.at(axes), "sum", (axes[dim],))
         )
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+        return vs.held(buffer)
 
     def _aten_scatter_value(self, node: Node) -> Value:
         base, index = self.one(node.arguments[0]), self.one(node.arguments[2])
@@ -448,7 +448,7 @@ class Lowering:
         target = ix.flatten(at, buffer.stride)
         body = constant(buffer.dtype, node.arguments[3])
         self.program.steps.append(Statement(Kind.SCATTER, buffer.name, axes, target, body, "set", (axes[dim],)))
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+        return vs.held(buffer)
 
     def _aten__embedding_bag(self, node: Node) -> tuple[Value | None, ...]:
         """Bags of one size, which the offsets say as an arange."""
@@ -505,7 +505,7 @@ class Lowering:
         buffer = self.new(node.type.shape, dtype)
         m, k, n = left.shape[-2], left.shape[-1], right.shape[-1]
         self.program.steps.append(Product(buffer.name, a, b, batch, m, n, k, a_turned, b_turned))
-        return vs.stored(buffer.name, buffer.shape, buffer.stride, dtype)
+        return vs.held(buffer)
 
     def _operand(self, value: Value) -> tuple[str, bool]:
         """A buffer that holds the operand or its transpose without gaps."""

@@ -90,8 +90,6 @@ class Product:
     k: Size
     left_turned: bool
     right_turned: bool
-    left_shared: bool = False
-    """The same left operand for the whole batch."""
 
     @property
     def buffers(self) -> frozenset[str]:

@@ -46,8 +46,8 @@ def _operands(one: Product, number: str, pieces: Container[str]) -> str:
     def part(name: str, size: Size) -> str:
         return name if name in pieces else f"{name} + {number} * {cpp(sympy.expand(size))}"
 
-    left = one.left if one.left_shared else part(one.left, one.m * one.k)
-    return ", ".join((left, part(one.right, one.k * one.n), part(one.buffer, one.m * one.n)))
+    parts = (one.left, one.m * one.k), (one.right, one.k * one.n), (one.buffer, one.m * one.n)
+    return ", ".join(part(name, size) for name, size in parts)
 
 
 def _sizes(one: Product) -> str:

@@ -42,6 +42,11 @@ def stored(name: str, shape: Sequence[Size], stride: Sequence[Size], dtype: DTyp
     return Value(shape, dtype, lambda at: load(dtype, name, ix.flatten(at, stride)), name if dense else None)
 
 
+def held(buffer: Buffer) -> Value:
+    """The value of a whole buffer."""
+    return stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+
+
 def filled(shape: Sequence[Size], dtype: DType, value: float | int | bool) -> Value:
     """The same number everywhere."""
     return Value(tuple(shape), dtype, lambda _: constant(dtype, value))

@@ -45,7 +45,7 @@ def padded(lowering: Builder, value: Value, before: Sequence[Size], after: Seque
             if size != 0:
                 sizes[dim], starts[dim] = size, start
                 piece(sizes, starts, inside=False)
-    return vs.stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+    return vs.held(buffer)
 
 
 def constant_pad(lowering: Builder, node: Node) -> Value:

@@ -11,17 +11,6 @@ from assay.search import Idea
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """An idea: who proposed it, from what, and in which words."""
-
-    proposer: str
-    parents: tuple[str, ...]
-    note: str
-    tokens: int
-    money: float
-
-
-@dataclass(frozen=True, slots=True)
 class Tried:
     """One evaluation. `seconds` since the search began; `speedup` is None for what did not pass or was not timed."""
 
@@ -51,12 +40,12 @@ class Trail:
     """All of a search in order."""
 
     strategy: str
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, Idea]
     tried: tuple[Tried, ...]
 
-    def lineage(self, identity: str) -> list[tuple[str, Origin, float | None]]:
+    def lineage(self, identity: str) -> list[tuple[str, Idea, float | None]]:
         """An idea and its ancestors along the best parent each time, the eldest first, with their best speedups."""
-        found: list[tuple[str, Origin, float | None]] = []
+        found: list[tuple[str, Idea, float | None]] = []
         while identity in self.origins and all(identity != one for one, _, _ in found):
             origin = self.origins[identity]
             found.append((identity, origin, self.best(identity)))
@@ -85,7 +74,7 @@ class Trail:
 def read_trail(records: Sequence[Mapping[str, Any]]) -> Trail:
     """The trail in a ledger's records."""
     strategy, clock = "", 0.0
-    origins: dict[str, Origin] = {}
+    origins: dict[str, Idea] = {}
     tried: list[Tried] = []
     for record in records:
         clock += float(record.get("overhead_s", 0.0))
@@ -94,17 +83,12 @@ def read_trail(records: Sequence[Mapping[str, Any]]) -> Trail:
         elif record["kind"] == "idea":
             clock += float(record["seconds"])
             if record["idea"] is not None:
-                identity, origin = _origin(record["idea"])
-                origins.setdefault(identity, origin)
+                idea = Idea.from_json(record["idea"])
+                origins.setdefault(idea.identity, idea)
         elif record["kind"] == "evaluation":
             clock += float(record["wall_s"])
             tried.append(_tried(record, clock))
     return Trail(strategy, origins, tuple(tried))
-
-
-def _origin(data: Mapping[str, Any]) -> tuple[str, Origin]:
-    idea = Idea.from_json(data)
-    return idea.identity, Origin(idea.proposer, idea.parents, idea.note, idea.tokens, idea.money)
 
 
 def _tried(record: Mapping[str, Any], seconds: float) -> Tried:

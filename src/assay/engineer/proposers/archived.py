@@ -42,6 +42,14 @@ class Archived:
             self._ideas = self._found()
         return next(self._ideas, None)
 
+    def likest_source(self) -> str:
+        """The first file of the likest kernel's sources, empty where nothing is like it."""
+        for match in self._archive.search(signature_of(self._graph), limit=1):
+            if (match.similarity or 0.0) >= _LEAST_LIKENESS:
+                found: Candidate = self._archive.show(match.entry.identity).candidate
+                return found.files[0].text
+        return ""
+
     def _found(self) -> Iterator[Idea]:
         proposed: set[Schedule] = set()
         matches = self._archive.search(signature_of(self._graph), limit=4 * _MOST)
@@ -61,16 +69,6 @@ class Archived:
                 continue
             count += 1
             yield Idea(candidate, self.name, (), words)
-
-
-def likest_source(location: str, graph: Graph) -> str:
-    """The first file of the likest kernel's sources, empty where nothing is like it."""
-    shelf = assay.archive.open_archive(location)
-    for match in shelf.search(signature_of(graph), limit=1):
-        if (match.similarity or 0.0) >= _LEAST_LIKENESS:
-            found: Candidate = shelf.show(match.entry.identity).candidate
-            return found.files[0].text
-    return ""
 
 
 def remember(location: str, certificate: Mapping[str, Any], graph: Graph) -> None:

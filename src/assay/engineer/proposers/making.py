@@ -10,7 +10,7 @@ from assay.engineer.graph import Graph
 from assay.engineer.language.endpoint import Model, OpenAIEndpoint
 from assay.engineer.language.meter import Meter
 from assay.engineer.language.recorded import Recorded
-from assay.engineer.proposers.archived import Archived, likest_source
+from assay.engineer.proposers.archived import Archived
 from assay.engineer.proposers.codegen import Codegen
 from assay.engineer.proposers.language_model import KernelWriter, ScheduleChooser
 from assay.machine.survey import read_facts
@@ -40,8 +40,9 @@ def make_proposers(task: Task, graph: Graph, archive: str, models: Models) -> li
     proposers: list[Proposer] = [Codegen(graph, task.name)]
     example = ""
     if archive:
-        proposers.append(Archived(archive, graph, task))
-        example = likest_source(archive, graph) if models.models else ""
+        archived = Archived(archive, graph, task)
+        proposers.append(archived)
+        example = archived.likest_source() if models.models else ""
     meter = Meter(models.most_tokens, models.most_money)
     for model in models.models:
         endpoint: OpenAIEndpoint | Recorded = OpenAIEndpoint(model)
