@@ -9,8 +9,10 @@ from synthetic_certificates import CREATED, accepted, certified, of_kind
 from torch import nn
 
 from assay.applied.dispatch import Layout, Site, attach
-from assay.applied.kernel import Calls
+from assay.applied.kernel import Calls, load_entry
 from assay.applied.model import apply_certificates
+from assay.build.cpp import CppBuilder
+from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen.generate import Schedule, generate
 from assay.engineer.convert import convert
 from assay.engineer.tracing import Tracing
@@ -94,6 +96,17 @@ def test_a_deep_copy_has_weights_of_its_own_and_the_same_counter():
         assert float(twin(torch.ones(4, 16))[0, 0]) == 1007.0
         assert float(model(torch.ones(4, 16))[0, 0]) == 1002.0
     assert kernel.calls.certified == 2
+
+
+def test_several_kernels_in_one_process_stay_apart():
+    def entry(builder, code):
+        file = SourceFile("kernel.cpp", f'extern "C" int assay_kernel(const void*) {{ return {code}; }}')
+        candidate = Candidate(f"returns {code}", Language.CPP, (file,), "assay_kernel")
+        return load_entry(builder.build(candidate).content, candidate.entry)
+
+    with CppBuilder() as builder:
+        entries = [entry(builder, code) for code in (3, 4, 5)]
+    assert [one(None) for one in entries] == [3, 4, 5]
 
 
 def test_it_is_still_the_class_that_it_was():

@@ -52,7 +52,7 @@ class CertifiedKernel:
         self.calls = Calls()
         if self.candidate.language is not Language.CPP:
             raise InputError("only C++ kernels can be applied", value=self.candidate.language.value)
-        self._entry = _loaded(builder.build(self.candidate).content, self.candidate.entry)
+        self._entry = load_entry(builder.build(self.candidate).content, self.candidate.entry)
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> CertifiedKernel:
         return self
@@ -82,15 +82,20 @@ class CertifiedKernel:
             )  # fmt: skip
 
 
-def _loaded(content: bytes, entry: str) -> Any:
-    """The entry of a shared object, loaded from memory: nothing is left on disk."""
+def load_entry(content: bytes, entry: str) -> Any:
+    """The entry of a shared object, loaded from memory: nothing is left on disk.
+
+    The descriptor stays open as long as the process: the loader knows libraries by their paths, and would take another
+    one under a number that has been used before for the first.
+    """
     fd = os.memfd_create("assay-kernel", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(fd), "wb") as file:
             file.write(content)
         library = ctypes.CDLL(f"/proc/self/fd/{fd}")
-    finally:
+        function = getattr(library, entry)
+    except BaseException:
         os.close(fd)
-    function = getattr(library, entry)
+        raise
     function.argtypes, function.restype = (ctypes.c_void_p,), ctypes.c_int
     return function
