@@ -92,9 +92,33 @@ def test_products_over_the_axes_of_a_group_are_called_piece_by_piece():
     ]
     written = text(read_graph(graph_data(nodes, ["y"], shape=wide)))
     assert written.count("omp parallel for") == 1
-    assert written.count("product(") == 3, "its definition and two calls"
+    assert written.count("multiply_alone(") == 2
     assert "x + piece * 512" in written
-    assert text(read_graph(graph_data(nodes, ["y"], shape=wide)), group=False).count("omp parallel for") == 3
+    assert text(read_graph(graph_data(nodes, ["y"], shape=wide)), group=False).count("multiply(") == 2
+
+
+def test_what_only_needs_a_products_own_element_is_done_where_it_was_computed():
+    square = [32, 32]
+    nodes = [
+        node("p", "aten.mm.default", [ref("x"), ref("x")], tensor(square)),
+        node("e", "prims.exp.default", [ref("p")], tensor(square)),
+    ]
+    graph = read_graph(graph_data(nodes, ["e"], shape=square))
+    assert "threads, [&](int64_t top, int64_t rows, int64_t first, int64_t count)" in text(graph)
+    assert "omp parallel for" not in text(graph)
+    assert text(graph, group=False).count("omp parallel for") == 1
+
+
+def test_what_needs_a_products_other_elements_waits_for_all_of_them():
+    square = [32, 32]
+    nodes = [
+        node("p", "aten.mm.default", [ref("x"), ref("x")], tensor(square)),
+        node("t", "prims.transpose.default", [ref("p"), [1, 0]], tensor(square)),
+        node("s", "prims.add.default", [ref("p"), ref("t")], tensor(square)),
+    ]
+    written = text(read_graph(graph_data(nodes, ["s"], shape=square)))
+    assert "threads, [&]" not in written
+    assert written.count("omp parallel for") == 1
 
 
 def test_truth_values_are_bytes_in_memory_and_as_wide_as_numbers_once_loaded():

@@ -3,21 +3,13 @@
 // stays in registers over the whole sum. Outputs in between rows (where the window would wrap around) are computed with
 // the others and left out when a tile is stored.
 #pragma once
-#include "prelude.h"
+#include "tile.h"
 
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 8;
-#else
-constexpr int kLanes = 8, kRows = 4;
-#endif
-constexpr int kVectors = 3;  // with kRows: 24 sums in 32 registers, or 12 in 16
-constexpr int kTile = kVectors * kLanes;
 constexpr int64_t kChunk = 4 * kTile;  // outputs of a task
 constexpr int64_t kChannels = 64;      // output channels whose sums are kept, in 12 KB of a first-level cache
 constexpr int64_t kPart = 256;         // terms at a time: what they read of the input, some 24 KB, stays there too
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 struct Convolution {
   int64_t batch, groups, outs, terms;  // output channels of a group; terms of one output's sum
@@ -26,59 +18,20 @@ struct Convolution {
   int64_t out_planes, out_rows, out_width;
 };
 
-// M channels by N vectors of outputs; `at` is where each term lies.
-template <int M, int N>
-inline void tile(const float* __restrict weight, int64_t step, const float* __restrict input,
-                 const int64_t* __restrict at, int64_t terms, float* __restrict out) {
-  Vector total[M][N] = {};
-  for (int64_t r = 0; r < terms; r++) {
-    const float* from = input + at[r];
-    Vector in[N];
-#pragma GCC unroll 3
-    for (int n = 0; n < N; n++) in[n] = *reinterpret_cast<const Vector*>(from + n * kLanes);
-#pragma GCC unroll 8
-    for (int m = 0; m < M; m++) {
-      const float factor = weight[m * step + r];
-#pragma GCC unroll 3
-      for (int n = 0; n < N; n++) total[m][n] += factor * in[n];
-    }
-  }
-#pragma GCC unroll 8
-  for (int m = 0; m < M; m++) {
-#pragma GCC unroll 3
-    for (int n = 0; n < N; n++) {
-      Vector* to = reinterpret_cast<Vector*>(out + m * kTile + n * kLanes);
-      *to = *to + total[m][n];
-    }
-  }
-}
-
-template <int N>
-inline void tile_of(int rows, const float* weight, int64_t step, const float* input, const int64_t* at, int64_t terms,
-                    float* out) {
-  int m = 0;
-  for (; m + kRows <= rows; m += kRows) tile<kRows, N>(weight + m * step, step, input, at, terms, out + m * kTile);
-  if (kRows > 4 && m + 4 <= rows) {
-    tile<4, N>(weight + m * step, step, input, at, terms, out + m * kTile);
-    m += 4;
-  }
-  for (; m + 2 <= rows; m += 2) tile<2, N>(weight + m * step, step, input, at, terms, out + m * kTile);
-  for (; m < rows; m++) tile<1, N>(weight + m * step, step, input, at, terms, out + m * kTile);
-}
-
 // Some of the terms of all channels' sums, `vectors` of outputs at a time; 0 stands for a single output.
 inline void add_terms(int64_t channels, const float* weight, int64_t step, const float* input, const int64_t* at,
                       int64_t terms, int vectors, float* out) {
+  const auto place = [at](int64_t r) { return at[r]; };
   for (int64_t first = 0; first < channels; first += kRows) {
     const int rows = static_cast<int>(std::min<int64_t>(kRows, channels - first));
     const float* factors = weight + first * step;
     float* to = out + first * kTile;
     if (vectors == 3) {
-      tile_of<3>(rows, factors, step, input, at, terms, to);
+      tile_of<3>(rows, factors, step, input, place, terms, to, kTile);
     } else if (vectors == 2) {
-      tile_of<2>(rows, factors, step, input, at, terms, to);
+      tile_of<2>(rows, factors, step, input, place, terms, to, kTile);
     } else if (vectors == 1) {
-      tile_of<1>(rows, factors, step, input, at, terms, to);
+      tile_of<1>(rows, factors, step, input, place, terms, to, kTile);
     } else {
       for (int m = 0; m < rows; m++) {
         for (int64_t r = 0; r < terms; r++) to[m * kTile] += factors[m * step + r] * input[at[r]];

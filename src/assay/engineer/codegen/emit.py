@@ -7,43 +7,41 @@ contiguous. Where that is not a reduced axis, a block of it is kept in small arr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import sympy
 
 from assay.engineer.codegen import index as ix
+from assay.engineer.codegen.finish import Finished, Step, parts
 from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Loop, cpp
 from assay.engineer.codegen.nest import Nest, unravelled
-from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Routine, Unsupported
-from assay.engineer.codegen.routines import SGEMM, convolution, product, product_of_piece
+from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Unsupported
+from assay.engineer.codegen.routines import convolution, product, product_of_piece
 from assay.engineer.codegen.scalars import Position, loads_in, walk
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import MEMORY, TYPES
 
-PRELUDE, CONVOLVE = (Path(__file__).with_name(name) for name in ("prelude.h", "convolve.h"))
+PRELUDE, TILE, MULTIPLY, CONVOLVE = (
+    Path(__file__).with_name(name) for name in ("prelude.h", "tile.h", "multiply.h", "convolve.h")
+)
 """Copied into candidates, which are self-contained folders."""
-
 
 _SLOTS = 64
 """The prelude's kSlots."""
 
 
-def write(
-    program: Program, kernels: Sequence[Kernel | Routine | Group], schedule: Schedule
-) -> tuple[str, tuple[Path, ...], tuple[str, ...]]:
-    """The file's text, the headers that go with it, and flags for linking.
+def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tuple[str, tuple[Path, ...]]:
+    """The file's text and the headers that go with it.
 
     Raises Unsupported for element types without arithmetic.
     """
     for buffer in program.buffers.values():
         if buffer.dtype not in TYPES:
             raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
-    calls_library = any(isinstance(kernel, Product) for kernel in _flat(kernels))
-    declared, links = ([SGEMM], ["-ltorch_cpu"]) if calls_library else ([], [])
-    headers = [PRELUDE]
+    headers = _headers(kernels)
     shared = _shared(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
     symbols = _symbols(program)
@@ -58,10 +56,15 @@ def write(
     next_slot = len(slots)
     for kernel in kernels:
         if isinstance(kernel, Product):
-            body += product(kernel)
+            body += product(kernel, next_slot)
+            next_slot += 2
         elif isinstance(kernel, Convolution):
             body += convolution(kernel, next_slot)
-            headers, next_slot = [PRELUDE, CONVOLVE], next_slot + 1
+            next_slot += 1
+        elif isinstance(kernel, Finished):
+            nest = Nest(program, kernel.kernel, shared, schedule, next_slot + 2, alone=False, lane=kernel.columns)
+            body += product(kernel.product, next_slot, nest.row_lines("row"))
+            next_slot = nest.next_slot
         elif isinstance(kernel, Group):
             lines, next_slot = _group(program, kernel, shared, schedule, next_slot)
             body += lines
@@ -73,11 +76,11 @@ def write(
         raise Unsupported("more than 64 temporaries")
     named = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
     named += [f"const int64_t {name} = {text};" for name, text in ix.written_divisions()]
-    text = "\n".join(
-        [f'#include "{headers[-1].name}"', "", *declared, 'extern "C" int assay_kernel(const assay_call* call) {',
-         *("  " + line for line in (*named, *body)), "  return 0;", "}", ""]
-    )  # fmt: skip
-    return text, tuple(headers), tuple(links)
+    includes = [f'#include "{one.name}"' for one in headers if one != TILE]
+    lines = ["  " + line for line in (*named, *body)]
+    head = 'extern "C" int assay_kernel(const assay_call* call) {'
+    text = "\n".join([*includes, "", head, *lines, "  return 0;", "}", ""])
+    return text, headers
 
 
 def _group(
@@ -91,7 +94,8 @@ def _group(
         next_slot += 1
     for kernel in group.kernels:
         if isinstance(kernel, Product):
-            body += product_of_piece(kernel, group.pieces)
+            body += product_of_piece(kernel, group.pieces, next_slot)
+            next_slot += 2
             continue
         nest = Nest(program, collapse(kernel), shared | set(group.pieces), schedule, next_slot, alone=False)
         body += nest.lines()
@@ -106,7 +110,7 @@ def _group(
     ], next_slot
 
 
-def _all_symbols(program: Program, kernels: Sequence[Kernel | Routine | Group]) -> set[sympy.Symbol]:
+def _all_symbols(program: Program, kernels: Sequence[Step]) -> set[sympy.Symbol]:
     found: set[sympy.Symbol] = set()
     for buffer in program.buffers.values():
         for size in (*buffer.shape, *buffer.stride):
@@ -115,7 +119,7 @@ def _all_symbols(program: Program, kernels: Sequence[Kernel | Routine | Group]) 
         if isinstance(kernel, Group):
             for axis in kernel.axes:
                 found |= axis.size.free_symbols
-    for kernel in _flat(kernels):
+    for kernel in parts(kernels):
         if not isinstance(kernel, Kernel):
             continue
         for step in kernel.steps:
@@ -157,19 +161,17 @@ def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
     return lines
 
 
-def _flat(kernels: Sequence[Kernel | Routine | Group]) -> Iterator[Kernel | Routine]:
-    for kernel in kernels:
-        if isinstance(kernel, Group):
-            yield from kernel.kernels
-        else:
-            yield kernel
+def _headers(kernels: Sequence[Step]) -> tuple[Path, ...]:
+    kinds = {type(kernel) for kernel in parts(kernels)}
+    routines = [header for kind, header in ((Product, MULTIPLY), (Convolution, CONVOLVE)) if kind in kinds]
+    return (PRELUDE, TILE, *routines) if routines else (PRELUDE,)
 
 
-def _shared(program: Program, kernels: Sequence[Kernel | Routine | Group]) -> set[str]:
+def _shared(program: Program, kernels: Sequence[Step]) -> set[str]:
     """Temporaries that live between kernels, those of a group aside."""
     users: dict[str, set[int]] = {}
     pieces = {name for kernel in kernels if isinstance(kernel, Group) for name in kernel.pieces}
-    for number, kernel in enumerate(_flat(kernels)):
+    for number, kernel in enumerate(parts(kernels)):
         for name in buffers_of(kernel) - pieces:
             users.setdefault(name, set()).add(number)
     return {name for name, where in users.items()

@@ -18,12 +18,17 @@ _SCATTERED = 4
 
 
 class Form:
-    """What the loops of one kernel look like. `shared` are the temporaries that have memory between kernels."""
+    """What the loops of one kernel look like. `shared` are the temporaries that have memory between kernels.
 
-    def __init__(self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule) -> None:
+    `lane` is the innermost axis where it is not for the kernel to choose.
+    """
+
+    def __init__(
+        self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule, lane: Loop | None = None
+    ) -> None:
         self.program, self.kernel, self.schedule, self._shared = program, kernel, schedule, shared
         self.lanes = schedule.lanes
-        self.lane = self._contiguous_axis()
+        self.lane = lane or self._contiguous_axis()
         self.interleaved = self._is_interleaved(schedule.interleave)
         if self.interleaved:
             self.lane, self.lanes = kernel.outer[-1], schedule.interleave

@@ -227,12 +227,12 @@ def _without_ones(step: Statement) -> Statement:
     )
 
 
-def collapse(kernel: Kernel) -> Kernel:
-    """Neighbouring axes as one wherever every position allows it: fewer, longer loops."""
+def collapse(kernel: Kernel, apart: Loop | None = None) -> Kernel:
+    """Neighbouring axes as one wherever every position allows it, `apart` excepted: fewer, longer loops."""
     place = 0
     while place + 1 < len(kernel.axes):
         first, second = kernel.axes[place], kernel.axes[place + 1]
-        together = (first in kernel.reduced) == (second in kernel.reduced)
+        together = (first in kernel.reduced) == (second in kernel.reduced) and apart not in (first, second)
         found = _as_one(kernel, first, second) if together else None
         if found is None:
             place += 1

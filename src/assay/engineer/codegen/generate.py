@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen.emit import write
-from assay.engineer.codegen.fuse import Kernel, fuse
-from assay.engineer.codegen.group import Group, grouped
+from assay.engineer.codegen.finish import Step, finished
+from assay.engineer.codegen.fuse import fuse
+from assay.engineer.codegen.group import grouped
 from assay.engineer.codegen.lower import lower
-from assay.engineer.codegen.program import Routine, Unsupported
+from assay.engineer.codegen.program import Unsupported
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import Graph
 
@@ -24,10 +25,10 @@ def generate(graph: Graph, schedule: Schedule, name: str) -> Candidate:
     """C++ for the graph. Raises Unsupported where an operator has no generator."""
     program = lower(graph, keep=schedule.keep)
     fused = fuse(program, apart=schedule.apart)
-    kernels: Sequence[Kernel | Routine | Group] = grouped(program, fused) if schedule.group else fused
-    text, headers, links = write(program, kernels, schedule)
+    kernels: Sequence[Step] = finished(grouped(program, fused)) if schedule.group else fused
+    text, headers = write(program, kernels, schedule)
     files = (
         SourceFile("kernel.cpp", f"{HEAD}{json.dumps(schedule.to_json())}\n{text}"),
         *(SourceFile(one.name, one.read_text()) for one in headers),
     )
-    return Candidate(name, Language.CPP, files, "assay_kernel", (*schedule.flags, *links), proposer="codegen")
+    return Candidate(name, Language.CPP, files, "assay_kernel", schedule.flags, proposer="codegen")

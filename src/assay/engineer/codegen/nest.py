@@ -29,15 +29,15 @@ _TILE = 32
 class Nest:
     """Writes one kernel. `shared` are the temporaries that have memory between kernels.
 
-    `alone`: it has the threads; otherwise it runs inside a parallel loop.
+    `alone`: it has the threads; otherwise it runs inside a parallel loop. `lane` is as in Form.
     """
 
     def __init__(
         self, program: Program, kernel: Kernel, shared: set[str], schedule: Schedule, next_slot: int, *,
-        alone: bool = True,
+        alone: bool = True, lane: Loop | None = None,
     ) -> None:  # fmt: skip
         self._kernel, self._alone = kernel, alone
-        self._form = Form(program, kernel, shared, schedule)
+        self._form = Form(program, kernel, shared, schedule, lane)
         kept: dict[str, str] = {}
         self._elements = Elements(self._form, kept)
         self._filling = Filling(self._form, self._elements, kept, next_slot)
@@ -56,6 +56,11 @@ class Nest:
         if not self._kernel.reduced or self._form.by_lanes:
             return self._blocked(outer, self._form.lane)
         return self._rows(outer)
+
+    def row_lines(self, row: str) -> list[str]:
+        """A plain map's part of one row, `count` elements from `first` on. Called instead of `lines`."""
+        outer = [axis for axis in self._kernel.axes if axis != self._form.lane]
+        return [*unravelled(row, outer), *self._passes()]
 
     # The outer loops
 

@@ -1,4 +1,5 @@
 // Functions that generated kernels call. They have no branches, so that loops over them become vectors.
+#pragma once
 #include <assay/kernel.h>
 #if defined(__AVX2__)
 #include <immintrin.h>

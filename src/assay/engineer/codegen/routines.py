@@ -1,58 +1,44 @@
-"""Calls of what is not written out as loops: the library's matrix product, and our own direct convolution."""
+"""Calls of what is not written out as loops: the matrix product of multiply.h, the convolution of convolve.h."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import sympy
 
 from assay.engineer.codegen.index import Size, cpp
 from assay.engineer.codegen.program import Convolution, Product
 
-SGEMM = """extern "C" void sgemm_(const char*, const char*, const int*, const int*, const int*, const float*,
-                       const float*, const int*, const float*, const int*, const float*, float*, const int*);
 
-// c = a b, all of them row by row, through the library that PyTorch itself uses (column by column: c' = b' a').
-static void product(const float* a, const float* b, float* c, int64_t m, int64_t n, int64_t k, bool a_turned,
-                    bool b_turned) {
-  if (m == 0 || n == 0) return;
-  int m_ = static_cast<int>(m), n_ = static_cast<int>(n), k_ = static_cast<int>(k);
-  int lda = a_turned ? m_ : k_, ldb = b_turned ? k_ : n_;
-  float one = 1.0f, zero = 0.0f;
-  sgemm_(b_turned ? "T" : "N", a_turned ? "T" : "N", &n_, &m_, &k_, &one, b, &ldb, a, &lda, &zero, c, &n_);
-}
-"""
-"""What a file needs that calls `product`; it links the library that PyTorch brings along."""
-
-
-def product(one: Product) -> list[str]:
-    """The call, or one for each of a batch."""
-    if one.batch == 1:
-        return [f"product({one.left}, {one.right}, {one.buffer}, {_sizes(one)});"]
-    # Inside a parallel loop the library takes one thread for each product; a few products get all threads in turn.
+def product(one: Product, slot: int, finish: Sequence[str] = ()) -> list[str]:
+    """The call; it takes two slots of scratch memory. `finish` is what is done with `count` elements of a `row`."""
+    operands = f"{one.left}, {one.right}, {one.buffer}"
+    call = f"multiply({_sizes(one)}, {cpp(one.batch)}, {operands}, {slot}, threads"
+    if not finish:
+        return [f"{call});"]
     return [
-        f"#pragma omp parallel for schedule(static) num_threads(threads) if ({cpp(one.batch)} >= 2 * threads)",
-        f"for (int64_t b = 0; b < {cpp(one.batch)}; b++)",
-        f"  product({_operands(one, 'b', ())}, {_sizes(one)});",
+        f"{call}, [&](int64_t top, int64_t rows, int64_t first, int64_t count) {{",
+        "  for (int64_t row = top; row < top + rows; row++) {",
+        *("    " + line for line in finish),
+        "  }",
+        "});",
     ]
 
 
-def product_of_piece(one: Product, pieces: Container[str]) -> list[str]:
+def product_of_piece(one: Product, pieces: Container[str], slot: int) -> list[str]:
     """The call for one of a batch, inside a loop over `piece`; the buffers in `pieces` hold that one alone."""
-    return [f"product({_operands(one, 'piece', pieces)}, {_sizes(one)});"]
 
-
-def _operands(one: Product, number: str, pieces: Container[str]) -> str:
     def part(name: str, size: Size) -> str:
-        return name if name in pieces else f"{name} + {number} * {cpp(sympy.expand(size))}"
+        return name if name in pieces else f"{name} + piece * {cpp(sympy.expand(size))}"
 
     parts = (one.left, one.m * one.k), (one.right, one.k * one.n), (one.buffer, one.m * one.n)
-    return ", ".join(part(name, size) for name, size in parts)
+    operands = ", ".join(part(name, size) for name, size in parts)
+    return [f"multiply_alone({_sizes(one)}, {operands}, {slot});"]
 
 
 def _sizes(one: Product) -> str:
     turned = f"{str(one.left_turned).lower()}, {str(one.right_turned).lower()}"
-    return f"{cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)}, {turned}"
+    return f"{{{cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)}, {turned}}}"
 
 
 def convolution(one: Convolution, slot: int) -> list[str]:

@@ -18,7 +18,7 @@ from assay.search import Idea, Kind, Request
 STARTS = (
     Schedule(),
     Schedule(stream=True),
-    Schedule(loose=True),
+    Schedule(loose=False),
     Schedule(keep=False),
     Schedule(lanes=256, block=4096),
     Schedule(apart=True),
