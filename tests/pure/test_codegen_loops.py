@@ -4,10 +4,12 @@ import sympy
 from synthetic_graphs import COLS, ROWS, graph_data, node, ref, softmax, tensor
 
 from assay.core.dtypes import DType
-from assay.engineer.codegen.fuse import _split
+from assay.engineer.codegen import index as ix
+from assay.engineer.codegen.fuse import Kernel, _split
 from assay.engineer.codegen.generate import generate
+from assay.engineer.codegen.group import grouped
 from assay.engineer.codegen.index import FloorDiv, Loop, Modulo
-from assay.engineer.codegen.program import Kind, Statement
+from assay.engineer.codegen.program import Buffer, Kind, Place, Program, Statement
 from assay.engineer.codegen.scalars import load
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import read_graph
@@ -127,3 +129,29 @@ def test_truth_values_are_bytes_in_memory_and_as_wide_as_numbers_once_loaded():
     assert "const uint8_t* __restrict m" in written
     assert "const int32_t x" in written
     assert "bool" not in written
+
+
+def chain_of_kernels(turned):
+    """y -> t -> u -> out over planes [32, 32, 64]; `out` reads u's planes in their order, or turned."""
+    size = sympy.Integer(32)
+    whole = ix.contiguous((size, size, sympy.Integer(64)))
+    program = Program(hints={})
+    for name, place in {"y": Place.INPUT, "t": Place.TEMPORARY, "u": Place.TEMPORARY, "out": Place.OUTPUT}.items():
+        program.buffers[name] = Buffer(name, (size, size, sympy.Integer(64)), whole, DType.FLOAT32, place)
+    kernels = []
+    for source, target in (("y", "t"), ("t", "u"), ("u", "out")):
+        axes = a, b, c = Loop("i", size), Loop("i", size), Loop("i", sympy.Integer(64))
+        read = (b, a, c) if turned and source == "u" else axes
+        body = load(DType.FLOAT32, source, ix.flatten(read, whole))
+        kernels.append(Kernel(axes, (), [Statement(Kind.MAP, target, axes, ix.flatten(axes, whole), body)]))
+    border = Loop("i", sympy.Integer(8))
+    zero = load(DType.FLOAT32, "y", sympy.Integer(0))
+    return program, [Kernel((border,), (), [Statement(Kind.MAP, "u", (border,), border, zero)]), *kernels]
+
+
+def test_kernels_that_read_what_other_pieces_write_do_not_share_a_loop():
+    """With as many images as channels their axes look alike; a thread read a plane that another had yet to write."""
+    _, straight, *_ = grouped(*chain_of_kernels(turned=False))
+    assert [len(straight.kernels), set(straight.pieces)] == [3, {"t"}]
+    _, short, *_ = grouped(*chain_of_kernels(turned=True))
+    assert len(short.kernels) == 2

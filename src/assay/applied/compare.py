@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 
 from assay.referee.timing.statistics import interval
 
+APPLIED = "applied"
+"""The side with certified kernels."""
 _WARM_UP = 3
 _ROUNDS = 8
 """Stretches whose medians the interval is made of: calls near one another drift together."""
@@ -51,27 +53,41 @@ def compare(original: Any, applied: Any, example_inputs: Sequence[Any], seconds:
     import torch
 
     with torch.no_grad():
-        sides = {"eager": original, "applied": applied}
+        sides = {"eager": original, APPLIED: applied}
         difference = _difference(original(*example_inputs), applied(*example_inputs))
         if (compiled := _compiled(original, example_inputs)) is not None:
             sides["torch.compile"] = compiled
-        calls = {name: _call(model, example_inputs) for name, model in sides.items()}
-        for call in calls.values():
-            for _ in range(_WARM_UP):
-                call()
-        pilot = _turns(calls, 2)
-        others = [name for name in calls if name != "applied"]
-        baseline = min(others, key=lambda name: float(np.median(pilot[name])))
-        turn_s = sum(float(np.median(times)) for times in pilot.values()) / 1e9
-        turns = min(max(int(seconds / _ROUNDS / turn_s), _FEWEST_TURNS), _MOST_TURNS)
-        rounds = [_turns(calls, turns) for _ in range(_ROUNDS)]
-    ratios = [float(np.median(np.log(one[baseline]) - np.log(one["applied"]))) for one in rounds]
-    found = interval(ratios)
-    medians = {name: float(np.median([one[name] for one in rounds])) / 1e6 for name in calls}
+        timed = time_in_turns({name: _call(model, example_inputs) for name, model in sides.items()}, seconds)
+    medians = timed.milliseconds
     return Comparison(
-        medians["eager"], medians.get("torch.compile"), medians["applied"], baseline,
-        (math.exp(found.estimate), math.exp(found.lower), math.exp(found.upper)), difference,
-    )  # fmt: skip
+        medians["eager"], medians.get("torch.compile"), medians[APPLIED], timed.baseline, timed.speedup, difference
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Medians by side, the fastest of the others, and the speedup over it with its 95 % interval."""
+
+    milliseconds: dict[str, float]
+    baseline: str
+    speedup: tuple[float, float, float]
+
+
+def time_in_turns(sides: Mapping[str, Callable[[], object]], seconds: float) -> Timed:
+    """Time calls in turns, in another order each, for about `seconds`; the side APPLIED against the rest."""
+    calls = {name: _timed(side) for name, side in sides.items()}
+    for call in calls.values():
+        for _ in range(_WARM_UP):
+            call()
+    pilot = _turns(calls, 2)
+    turn_s = sum(float(np.median(times)) for times in pilot.values()) / 1e9
+    turns = min(max(int(seconds / _ROUNDS / turn_s), _FEWEST_TURNS), _MOST_TURNS)
+    rounds = [_turns(calls, turns) for _ in range(_ROUNDS)]
+    medians = {name: float(np.median([one[name] for one in rounds])) / 1e6 for name in calls}
+    baseline = min((name for name in calls if name != APPLIED), key=medians.__getitem__)
+    ratios = [float(np.median(np.log(one[baseline]) - np.log(one[APPLIED]))) for one in rounds]
+    found = interval(ratios)
+    return Timed(medians, baseline, (math.exp(found.estimate), math.exp(found.lower), math.exp(found.upper)))
 
 
 def _compiled(model: Any, example_inputs: Sequence[Any]) -> Any | None:
@@ -86,10 +102,14 @@ def _compiled(model: Any, example_inputs: Sequence[Any]) -> Any | None:
     return compiled
 
 
-def _call(model: Any, example_inputs: Sequence[Any]) -> Callable[[], float]:
+def _call(model: Any, example_inputs: Sequence[Any]) -> Callable[[], object]:
+    return lambda: model(*example_inputs)
+
+
+def _timed(side: Callable[[], object]) -> Callable[[], float]:
     def call() -> float:
         start = time.perf_counter_ns()
-        model(*example_inputs)
+        side()
         return float(time.perf_counter_ns() - start)
 
     return call

@@ -11,6 +11,7 @@ import typer
 
 from assay.cli.exits import Exit
 from assay.cli.optimize_module import optimize_own_module
+from assay.cli.optimize_training import LearningConfig, optimize_training
 from assay.cli.output import (
     BaselineOption,
     FrozenFlag,
@@ -49,6 +50,7 @@ Assay's own.
 
 Example: assay optimize layer_norm --budget 2m
 Example: assay optimize model.py:Model --budget 10m
+Example: assay optimize train.py --train --budget 10m
 Example: assay optimize gelu --llm http://127.0.0.1:8080/v1 --llm-model coder --llm-tokens 200000
 
 A key, where the endpoint wants one, comes from the environment variable OPENAI_API_KEY; it is kept nowhere.
@@ -80,6 +82,12 @@ def optimize(
     llm_answers: Annotated[
         Path | None, typer.Option("--llm-answers", help="Keep answers in this folder, and give them again.")
     ] = None,
+    train: Annotated[bool, typer.Option("--train", help="FILE.py is a training: make its whole step faster.")] = False,
+    steps: Annotated[int, typer.Option("--steps", help="With --train: of each loss curve.")] = 300,
+    seeds: Annotated[int, typer.Option("--seeds", help="With --train: loss curves on either side.")] = 5,
+    margin: Annotated[
+        float, typer.Option("--margin", help="With --train: how much higher the loss may be, relatively.")
+    ] = 0.01,
     threads: ThreadsOption = 0,
     baseline: BaselineOption = "best",
     scaled: ScaledFlag = False,
@@ -100,6 +108,9 @@ def optimize(
         raise InputError(str(error), value=f"--budget {budget} --llm {llm}") from error
     if bool(llm) != bool(llm_model):
         raise InputError("--llm and --llm-model go together", value=llm or ", ".join(llm_model or ()))
+    if train:
+        learning = LearningConfig(steps, seeds, margin)
+        raise typer.Exit(optimize_training(Path(task), config, learning, runs, resume=resume, as_json=as_json))
     if is_own_module(task):
         raise typer.Exit(optimize_own_module(task, config, runs, resume=resume, as_json=as_json))
     profile = "scaled" if scaled else "full"

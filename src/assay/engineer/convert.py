@@ -27,7 +27,8 @@ from torch import device, nn, tensor
 
 def drawn(shape, dtype, mean, spread, least, most):
     if dtype.is_floating_point:
-        return (torch.randn(shape) * spread + mean).to(dtype)
+        values = (torch.randn(shape) * spread + mean).to(dtype)
+        return values.abs() if least >= 0 else values
     return torch.randint(least, most + 1, shape).to(dtype)
 
 
@@ -37,7 +38,7 @@ class Model(nn.Module):
 {weights}
 
     def forward(self, {arguments}):
-        return self.graph({weight_names}{arguments})
+{forward}
 
 {graph}
 
@@ -58,12 +59,37 @@ class Converted:
     weight_names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A module as torch exports it: its graph as text, its tensors by the graph's names for them, and whose they are.
+
+    `owned` are the module's own names; `results` say of each result which buffer it is the new value of, None for a
+    result of forward.
+    """
+
+    code: str
+    arguments: tuple[str, ...]
+    owned: Mapping[str, str]
+    tensors: Mapping[str, Any]
+    parameters: frozenset[str]
+    results: tuple[str | None, ...]
+
+
 def convert(module: Any, example_inputs: Sequence[Any], name: str) -> Converted:
     """The task of a module on inputs like these (tensors and numbers, positional).
 
     Raises InputError where it cannot be exported, with torch's own words: data-dependent control flow, an operator
     without a description, inputs that are neither tensors nor numbers.
     """
+    exported = export(module, example_inputs, name)
+    if any(exported.results):
+        raise InputError("the module changes its buffers", value=name, next_step="call its eval() first")
+    call = f"return self.graph({', '.join([*(f'self.{one}' for one in exported.owned), *exported.arguments])})"
+    return as_task(exported, example_inputs, name, [call])
+
+
+def export(module: Any, example_inputs: Sequence[Any], name: str) -> Exported:
+    """A module's graph in ATen operators with this call's sizes. Raises as `convert` does."""
     import torch
 
     try:
@@ -77,28 +103,38 @@ def convert(module: Any, example_inputs: Sequence[Any], name: str) -> Converted:
             next_step="optimise a part of it, or write the task as a file (docs/task-format.md)",
         ) from error  # fmt: skip
     signature = exported.graph_signature
-    if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
-        raise InputError("the module changes its buffers or inputs", value=name, next_step="call its eval() first")
+    if signature.user_inputs_to_mutate:
+        raise InputError("the module changes its inputs", value=name, next_step="work on a copy of them in forward")
     if exported.constants:
         raise InputError("the module holds constant tensors in its forward", value=", ".join(exported.constants)[:200])
     placeholders = [node.name for node in exported.graph.nodes if node.op == "placeholder"]
-    owned = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers)
-    weights = {place: owned[place] for place in placeholders if place in owned}
-    users = [place for place in placeholders if place not in owned]
-    graph = _graph_text(exported.graph_module.code)
-    tensors = {place: exported.state_dict.get(full, None) for place, full in weights.items()}
+    owners = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers)
+    owned = {place: owners[place] for place in placeholders if place in owners}
+    changed = dict(signature.buffers_to_mutate)
+    return Exported(
+        exported.graph_module.code, tuple(place for place in placeholders if place not in owned), owned,
+        {place: exported.state_dict.get(full) for place, full in owned.items()},
+        frozenset(signature.inputs_to_parameters), tuple(changed.get(spec.arg.name) for spec in signature.output_specs),
+    )  # fmt: skip
+
+
+def as_task(exported: Exported, example_inputs: Sequence[Any], name: str, forward: Sequence[str]) -> Converted:
+    """The task whose forward is these lines; its graph is the static method `graph` of all tensors and inputs."""
+    import torch
+
+    graph = _graph_text(exported.code)
     text = _TEXT.format(
         name=name.replace('"', ""),
-        weights=_weights_text(torch, tensors, set(signature.inputs_to_parameters)),
-        arguments=", ".join(users),
-        weight_names="".join(f"self.{place}, " for place in weights),
+        weights=_weights_text(torch, exported),
+        arguments=", ".join(exported.arguments),
+        forward="\n".join("        " + line for line in forward),
         graph=graph,
         inputs=", ".join(_drawn(torch, value) for value in example_inputs),
     )
-    layouts = [_layout(torch, value) for value in (*tensors.values(), *example_inputs)]
-    key = identity([graph, layouts])
+    layouts = [_layout(torch, value) for value in (*exported.tensors.values(), *example_inputs)]
+    key = identity([graph, list(forward), layouts])
     task = Task(name, TaskFormat.PLAIN, (SourceFile(_FILE, text),), f"{_FILE}:Model", notes=(_NOTE + key,))
-    return Converted(task, key, tuple(weights.values()))
+    return Converted(task, key, tuple(exported.owned.values()))
 
 
 def key_of(task: Task) -> str | None:
@@ -113,11 +149,11 @@ def _graph_text(code: str) -> str:
     return "\n".join(["    @staticmethod", *("    " + line for line in lines), ""])
 
 
-def _weights_text(torch: Any, tensors: Mapping[str, Any], parameters: set[str]) -> str:
+def _weights_text(torch: Any, exported: Exported) -> str:
     lines = []
-    for place, value in tensors.items():
-        if place in parameters:
-            lines.append(f"self.{place} = nn.Parameter({_drawn(torch, value)}, requires_grad=False)")
+    for place, value in exported.tensors.items():
+        if place in exported.parameters:
+            lines.append(f"self.{place} = nn.Parameter({_drawn(torch, value)}, requires_grad={value.requires_grad})")
         else:
             lines.append(f'self.register_buffer("{place}", {_drawn(torch, value)})')
     return "\n".join("        " + line for line in lines) or "        pass"
@@ -132,7 +168,8 @@ def _drawn(torch: Any, value: Any) -> str:
         wide = value.detach().double()
         mean = float(wide.mean()) if wide.numel() else 0.0
         spread = float(wide.std(correction=0)) if wide.numel() > 1 else 1.0
-        return f"drawn({shape}, {dtype}, {mean:.6g}, {spread or 1.0:.6g}, 0, 0)"
+        sign = 0 if wide.numel() and float(wide.min()) >= 0 else -1  # a variance stays one
+        return f"drawn({shape}, {dtype}, {mean:.6g}, {spread or 1.0:.6g}, {sign}, 0)"
     least, most = (int(value.min()), int(value.max())) if value.numel() else (0, 0)
     return f"drawn({shape}, {dtype}, 0.0, 1.0, {least}, {most})"
 

@@ -29,9 +29,7 @@ def load_own_module(spec: str) -> tuple[Any, list[Any]]:
     if match is None:
         raise InputError("not a module", value=spec, rule="a Python file and a class in it, such as model.py:Model")
     path, name = Path(match["path"]), match["name"]
-    if not path.is_file():
-        raise InputError("no such file", value=str(path), next_step="name a Python file and a class in it")
-    loaded = _imported(path)
+    loaded = import_own_file(path)
     kind, inputs = getattr(loaded, name, None), getattr(loaded, "get_inputs", None)
     if not isinstance(kind, type):
         raise InputError("the file has no such class", value=name, rule=f"classes of {path} are {_classes(loaded)}")
@@ -47,8 +45,10 @@ def load_own_module(spec: str) -> tuple[Any, list[Any]]:
     return module.eval(), example_inputs
 
 
-def _imported(path: Path) -> ModuleType:
-    """The file as a Python module, with its own folder to import from."""
+def import_own_file(path: Path) -> ModuleType:
+    """The file as a Python module, with its own folder to import from. Raises InputError where that fails."""
+    if not path.is_file():
+        raise InputError("no such file", value=str(path), next_step="name a Python file of yours")
     found = importlib.util.spec_from_file_location(path.stem, path)
     if found is None or found.loader is None:
         raise InputError("not a Python file", value=str(path))

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from assay.engineer import decompositions
 from assay.referee.processes.loading import flatten, import_sources
 
 _KEPT_WHOLE = (
@@ -144,7 +145,7 @@ def _decompositions(torch: Any) -> dict[Any, Any]:
         return str(operator).removeprefix("aten.").split(".")[0] in _KEPT_WHOLE
 
     rules = {operator: rule for operator, rule in decomposition_table.items() if not kept(operator)}
-    return rules | {torch.ops.aten.constant_pad_nd.default: _padded}
+    return rules | {torch.ops.aten.constant_pad_nd.default: _padded} | decompositions.rules(torch)
 
 
 def _padded(value: Any, pads: Sequence[Any], fill: float = 0.0) -> Any:

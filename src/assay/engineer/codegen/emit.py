@@ -29,7 +29,7 @@ PRELUDE, TILE, MULTIPLY, CONVOLVE = (
 )
 """Copied into candidates, which are self-contained folders."""
 
-_SLOTS = 64
+_SLOTS = 1024
 """The prelude's kSlots."""
 
 
@@ -73,7 +73,7 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
             body += nest.lines()
             next_slot = nest.next_slot
     if next_slot > _SLOTS:
-        raise Unsupported("more than 64 temporaries")
+        raise Unsupported(f"more than {_SLOTS} temporaries")
     named = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
     named += [f"const int64_t {name} = {text};" for name, text in ix.written_divisions()]
     includes = [f'#include "{one.name}"' for one in headers if one != TILE]

@@ -21,6 +21,8 @@ _LARGEST_PIECE_BYTES = 512 << 10
 """Half of a second-level cache of 1 MB; others have 2."""
 _FEWEST_PIECES = 8
 """Fewer leave threads idle."""
+_LONGEST = 16
+"""Kernels of a group: an attention's backward has 12. A training step has 200, and trying every run took minutes."""
 
 
 @dataclass(slots=True)
@@ -35,26 +37,23 @@ class Group:
 def grouped(program: Program, kernels: list[Kernel | Routine]) -> list[Kernel | Routine | Group]:
     """The same kernels, neighbours in groups where that keeps a temporary in cache."""
     found: list[Kernel | Routine | Group] = []
+    users: dict[str, set[int]] = {}
+    for number, kernel in enumerate(kernels):
+        for name in buffers_of(kernel):
+            users.setdefault(name, set()).add(number)
     place = 0
     while place < len(kernels):
         group, count = None, 1
-        for end in range(len(kernels), place + 1, -1):
+        for end in range(min(len(kernels), place + _LONGEST), place + 1, -1):
             several = kernels[place:end]
             plain = [one for one in several if isinstance(one, (Kernel, Product))]
-            if len(plain) == len(several) and (group := _group(program, plain, _used_elsewhere(kernels, place, end))):
+            own = {name for name, where in users.items() if where <= set(range(place, end))}
+            if len(plain) == len(several) and (group := _group(program, plain, own)):
                 count = end - place
                 break
         found.append(group or kernels[place])
         place += count
     return found
-
-
-def _used_elsewhere(kernels: list[Kernel | Routine], start: int, end: int) -> set[str]:
-    names: set[str] = set()
-    for number, kernel in enumerate(kernels):
-        if not start <= number < end:
-            names |= buffers_of(kernel)
-    return names
 
 
 def buffers_of(kernel: Kernel | Routine) -> set[str]:
@@ -66,21 +65,29 @@ def buffers_of(kernel: Kernel | Routine) -> set[str]:
     )}  # fmt: skip
 
 
-def _group(program: Program, kernels: list[Kernel | Product], elsewhere: set[str]) -> Group | None:
-    """The group over as many common axes as possible; None where no temporary gains by it."""
-    inside = {
-        name for kernel in kernels for name in buffers_of(kernel)
-        if program.buffers[name].place is Place.TEMPORARY and name not in elsewhere
-    }  # fmt: skip
-    crossing = {name for name in inside if sum(name in buffers_of(kernel) for kernel in kernels) > 1}
+def _filled(kernel: Kernel | Product) -> set[str]:
+    return {step.buffer for step in kernel.steps} if isinstance(kernel, Kernel) else {kernel.buffer}
+
+
+def _group(program: Program, kernels: list[Kernel | Product], own: set[str]) -> Group | None:
+    """The group over as many common axes as possible; None where no temporary gains by it.
+
+    `own` are the buffers that nothing else uses.
+    """
+    used = [buffers_of(kernel) for kernel in kernels]
+    passed = {name for kernel in kernels for name in _filled(kernel) if sum(name in names for names in used) > 1}
+    crossing = {name for name in passed & own if program.buffers[name].place is Place.TEMPORARY}
+    if not crossing:
+        return None
     kernels = _split_alike(kernels)
     nests = [kernel for kernel in kernels if isinstance(kernel, Kernel)]
-    if not crossing or not nests:
+    if not nests:
         return None
     for count in range(_common(nests), 0, -1):
         axes = nests[0].axes[:count]
         moved = [_onto(kernel, axes) if isinstance(kernel, Kernel) else kernel for kernel in kernels]
-        pieces = _pieces(program, moved, axes, crossing)
+        found = _pieces(program, moved, axes, passed)
+        pieces = {name: size for name, size in found.items() if name in crossing} if found is not None else None
         if pieces is not None and _is_worth_it(program, axes, pieces):
             inner = [_within(kernel, axes, pieces) if isinstance(kernel, Kernel) else kernel for kernel in moved]
             return Group(axes, inner, pieces)
@@ -122,19 +129,19 @@ def _onto(kernel: Kernel, axes: tuple[Loop, ...]) -> Kernel:
 
 
 def _pieces(
-    program: Program, kernels: list[Kernel | Product], axes: tuple[Loop, ...], crossing: set[str]
+    program: Program, kernels: list[Kernel | Product], axes: tuple[Loop, ...], passed: set[str]
 ) -> dict[str, Size] | None:
-    """For each temporary the size of its piece; None where some access reaches into another piece."""
+    """For each buffer that kernels pass on the size of its piece; None where some access reaches into another piece."""
     pieces: dict[str, Size] = {}
     for kernel in kernels:
         if isinstance(kernel, Product):
-            if not _product_pieces(kernel, axes, crossing, pieces):
+            if not _product_pieces(kernel, axes, passed, pieces):
                 return None
             continue
         for step in kernel.steps:
             accesses = [(step.buffer, step.target), *((one.buffer, one.offset) for one in loads(step.body))]
             for name, where in accesses:
-                if name not in crossing:
+                if name not in passed:
                     continue
                 piece = where.coeff(axes[-1])
                 if not _is_in_piece(where, axes, piece) or not ix.same(pieces.setdefault(name, piece), piece):
@@ -144,12 +151,12 @@ def _pieces(
     return pieces if fits else None
 
 
-def _product_pieces(one: Product, axes: tuple[Loop, ...], crossing: set[str], pieces: dict[str, Size]) -> bool:
+def _product_pieces(one: Product, axes: tuple[Loop, ...], passed: set[str], pieces: dict[str, Size]) -> bool:
     """Whether a product's batch is the group's axes; what it reads and fills of the temporaries joins `pieces`."""
     if not ix.same(one.batch, ix.product(axis.size for axis in axes)):
         return False
     sizes = {one.buffer: one.m * one.n, one.left: one.m * one.k, one.right: one.k * one.n}
-    return all(ix.same(pieces.setdefault(name, size), size) for name, size in sizes.items() if name in crossing)
+    return all(ix.same(pieces.setdefault(name, size), size) for name, size in sizes.items() if name in passed)
 
 
 def _is_in_piece(where: Size, axes: tuple[Loop, ...], piece: Size) -> bool:

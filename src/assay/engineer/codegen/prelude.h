@@ -191,7 +191,7 @@ inline int64_t remainder_(int64_t a, int64_t b) {
 }
 
 // Memory of this thread that outlives calls: slot by slot, grown where it is too small.
-constexpr int kSlots = 64;
+constexpr int kSlots = 1024;
 struct Scratch {
   void* memory[kSlots] = {};
   size_t bytes[kSlots] = {};

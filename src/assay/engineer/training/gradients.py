@@ -1,0 +1,78 @@
+"""The gradients of a loss as a task: one graph from a batch to the loss, every parameter's gradient and new buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.engineer.convert import Converted, as_task, export
+from assay.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """The task's outputs are the loss, the gradients of `parameters` and the new values of `buffers`, in this order.
+
+    Both are the model's own names; `converted.weight_names` too.
+    """
+
+    converted: Converted
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+
+
+def convert_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any], name: str) -> Gradients:
+    """The task of one step's gradients on batches like this one.
+
+    `loss(model, *batch)` gives a scalar tensor. The reference is what a user runs: forward, and autograd's backward.
+
+    Raises InputError where forward cannot be exported, where it draws random numbers (dropout), and where nothing is
+    to be trained.
+    """
+    exported = export(_with_loss(model, loss), batch, name)
+    if exported.results.count(None) != 1:
+        raise InputError("the loss is not one tensor", value=name, rule="loss(model, *batch) returns a scalar tensor")
+    trained = [place for place in exported.owned
+               if place in exported.parameters and exported.tensors[place].requires_grad]  # fmt: skip
+    if not trained:
+        raise InputError("no parameter requires a gradient", value=name, next_step="set requires_grad on some")
+    unused = [exported.owned[place] for place in trained if exported.code.count(place) <= 1]
+    if unused:
+        raise InputError(
+            "a parameter takes no part in the loss", value=", ".join(unused)[:200],
+            next_step="set its requires_grad to False, or leave it out of the model",
+        )  # fmt: skip
+    buffers = tuple(_own(owner) for owner in exported.results if owner is not None)
+    arguments = ", ".join([*(f"self.{one}" for one in exported.owned), *exported.arguments])
+    forward = [
+        "with torch.enable_grad():",
+        f"    *changed, loss = self.graph({arguments})",
+        f"    gradients = torch.autograd.grad(loss, [{', '.join(f'self.{place}' for place in trained)}])",
+        "return loss.detach(), *gradients, *(one.detach() for one in changed)",
+    ]
+    made = as_task(exported, batch, name, forward)
+    converted = Converted(made.task, made.key, tuple(_own(full) for full in made.weight_names))
+    return Gradients(converted, tuple(_own(exported.owned[place]) for place in trained), buffers)
+
+
+_MODEL = "model"
+
+
+def _with_loss(model: Any, loss: Callable[..., Any]) -> Any:
+    from torch import nn
+
+    class WithLoss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *batch: Any) -> Any:
+            return loss(self.model, *batch)
+
+    return WithLoss()
+
+
+def _own(name: str) -> str:
+    """The model's own name of a tensor."""
+    return name.removeprefix(_MODEL + ".")
