@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,19 +31,12 @@ def convert_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]
     Raises InputError where forward cannot be exported, where it draws random numbers (dropout), and where nothing is
     to be trained.
     """
+    _check_gradients(model, loss, batch)
     exported = export(_with_loss(model, loss), batch, name)
     if exported.results.count(None) != 1:
         raise InputError("the loss is not one tensor", value=name, rule="loss(model, *batch) returns a scalar tensor")
     trained = [place for place in exported.owned
                if place in exported.parameters and exported.tensors[place].requires_grad]  # fmt: skip
-    if not trained:
-        raise InputError("no parameter requires a gradient", value=name, next_step="set requires_grad on some")
-    unused = [exported.owned[place] for place in trained if exported.code.count(place) <= 1]
-    if unused:
-        raise InputError(
-            "a parameter takes no part in the loss", value=", ".join(unused)[:200],
-            next_step="set its requires_grad to False, or leave it out of the model",
-        )  # fmt: skip
     buffers = tuple(_own(owner) for owner in exported.results if owner is not None)
     arguments = ", ".join([*(f"self.{one}" for one in exported.owned), *exported.arguments])
     forward = [
@@ -57,6 +51,46 @@ def convert_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]
 
 
 _MODEL = "model"
+_ROUNDING = 1e-12
+"""Of the largest gradient: what is below in double precision is rounding of something that is zero."""
+
+
+def _check_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]) -> None:
+    """Whether every parameter has a gradient, and not only a rounded zero; on a copy, in double precision."""
+    import torch
+
+    exact = copy.deepcopy(model).double()
+    wide = [one.double() if isinstance(one, torch.Tensor) and one.is_floating_point() else one for one in batch]
+    before = torch.get_rng_state()
+    with torch.enable_grad():
+        found = loss(exact, *wide)
+    if not torch.equal(before, torch.get_rng_state()):
+        raise InputError(
+            "the training step draws random numbers", value=type(model).__name__,
+            rule="the same batch gives the same gradients", next_step="set dropout to 0, or leave it out",
+        )  # fmt: skip
+    named = {name: p for name, p in exact.named_parameters() if p.requires_grad}
+    if not named:
+        raise InputError("no parameter requires a gradient", value=type(model).__name__)
+    if found.dim() != 0:
+        raise InputError(
+            "the loss is not one number", value=str(tuple(found.shape)), rule="a tensor without dimensions"
+        )
+    gradients = torch.autograd.grad(found, list(named.values()), allow_unused=True)
+    unused = [name for name, gradient in zip(named, gradients, strict=True) if gradient is None]
+    if unused:
+        raise InputError(
+            "a parameter takes no part in the loss", value=", ".join(unused)[:200],
+            next_step="set its requires_grad to False, or leave it out of the model",
+        )  # fmt: skip
+    largest = {name: float(gradient.abs().max()) for name, gradient in zip(named, gradients, strict=True)}
+    nothing = [name for name, size in largest.items() if size <= _ROUNDING * max(largest.values())]
+    if nothing:
+        raise InputError(
+            "a parameter's gradient is zero but for rounding", value=", ".join(nothing)[:200],
+            rule="a certificate compares gradients, and nothing can be compared with a rounded zero",
+            next_step="a bias before a normalisation changes nothing: build that layer with bias=False",
+        )  # fmt: skip
 
 
 def _with_loss(model: Any, loss: Callable[..., Any]) -> Any:
