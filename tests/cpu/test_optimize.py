@@ -27,6 +27,8 @@ def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
         (("expert_gate",), "topk"),
         (("softmax", "--budget", "soon"), "duration"),
         (("softmax", "--strategy", "luck"), "luck"),
+        (("softmax", "--proposers", "tuner,luck"), "codegen, tuner, archive, llm"),
+        (("softmax", "--proposers", "archive"), "--archive URL"),
         (("softmax", "--resume"), "no search"),
         (("no_such_task",), "no_such_task"),
         (("softmax", "--llm", "http://127.0.0.1:9/v1"), "--llm-model"),

@@ -153,7 +153,19 @@ def test_calls_on_the_same_memory_give_the_same_bits(certificates):
 def test_certificates_of_another_training_are_refused(certificates):
     model, optimizer = start(sgd)
     with pytest.raises(InputError, match="no certificate is about this training step"):
-        apply_to_training(model, optimizer, loss, certificates[adamw], batch(0))
+        apply_to_training(model, optimizer, loss, certificates[sgd], tuple(one[:5] for one in batch(0)))
+
+
+@pytest.mark.parametrize("make", [sgd, adamw])
+def test_without_a_kernel_for_the_update_the_optimiser_makes_it(certificates, make):
+    model, optimizer = start(make)
+    ours, our_optimizer = start(make)
+    step = apply_to_training(ours, our_optimizer, loss, certificates[make][:1], batch(0))
+    for number in range(STEPS):
+        assert float(step(*batch(number))) == pytest.approx(original(model, optimizer, batch(number)), rel=1e-4)
+    assert step.calls.certified == STEPS
+    torch.testing.assert_close(ours.state_dict(), model.state_dict(), rtol=1e-3, atol=1e-4)
+    assert all(parameter.grad is None for parameter in ours.parameters())
 
 
 def test_a_model_that_draws_random_numbers_has_no_certified_step():

@@ -182,6 +182,25 @@ def test_proposers_get_their_parents_with_the_verifiers_words_and_the_best_so_fa
         assert request.best is not None
 
 
+def test_every_request_brings_all_that_was_evaluated_so_far_at_its_latest_and_no_knockoffs():
+    class Looks(Tinkerer):
+        def propose(self, request):
+            told = [r["evaluation"] for r in ledger.records if r.get("knockoff_of", "an idea") is None]
+            now = {each["identity"]: each for each in told}
+            assert [each.evaluation.to_json() for each in request.evaluated] == list(now.values())
+            assert all(each.idea.identity == each.evaluation.identity for each in request.evaluated)
+            seen.append(len(now))
+            return super().propose(request)
+
+    ledger, seen = MemoryLedger(), []
+    run(ledger=ledger, proposers=[Looks(8, 4)], budget=Budget(evaluations=30))
+    cut = len(seen)
+    run(ledger=ledger, proposers=[Looks(8, 4)], budget=Budget(evaluations=80))
+    assert sum(record.get("knockoff_of") is not None for record in ledger.records) > 0
+    assert seen[0] == 0
+    assert seen[cut] >= seen[cut - 1] > 0, "a resumed search begins with what its journal says"
+
+
 def test_a_proposer_whose_endpoint_is_down_ends_no_search():
     class Down:
         name = "down"

@@ -33,13 +33,14 @@ class TrainingStep:
         loss: `loss(model, *batch)`, for the original step.
         batch: of the layout that the kernels were certified for.
         gradients, update: what they were certified for.
+        update_kernel: None where the optimiser makes its update itself, on the gradients of the other kernel.
 
     `calls` counts steps by kernels and by the original, with its reasons. Parameters must be float32 and contiguous.
     """
 
     def __init__(
         self, model: Any, optimizer: Any, loss: Callable[..., Any], batch: Sequence[Any], gradients: Gradients,
-        update: Update, gradient_kernel: CertifiedKernel, update_kernel: CertifiedKernel,
+        update: Update, gradient_kernel: CertifiedKernel, update_kernel: CertifiedKernel | None,
     ) -> None:  # fmt: skip
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.calls = Calls()
@@ -47,7 +48,8 @@ class TrainingStep:
         self._layouts = [Layout.of(tensor) for tensor in batch]
         self._parameters = [model.get_parameter(name) for name in gradients.parameters]
         self._buffers = [model.get_buffer(name) for name in gradients.buffers]
-        self._memory = _Memory(self._parameters, self._buffers, len(update.slots))
+        self._slots = update.slots if update_kernel is not None else ()
+        self._memory = _Memory(self._parameters, self._buffers, len(self._slots), 1 if update_kernel is None else 2)
         self._steps = _steps_of(optimizer, self._parameters)
         self._adopt_state()
         self._calls = [self._prepared(batch, gradient_kernel, update_kernel, side) for side in (0, 1)]
@@ -65,9 +67,19 @@ class TrainingStep:
         gradient.give(batch)
         gradient.run()
         self._steps += 1
-        update.run(self._update.numbers(self._steps, float(self.optimizer.param_groups[0]["lr"])))
+        if update is None:
+            self._step_by_optimizer()
+        else:
+            update.run(self._update.numbers(self._steps, float(self.optimizer.param_groups[0]["lr"])))
         self._memory.turn()
         return results.clone()
+
+    def _step_by_optimizer(self) -> None:
+        for parameter, gradient in zip(self._parameters, self._memory.gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def _unfit(self, batch: Sequence[Any]) -> str:
         """Why the original has to serve; empty where the kernels fit."""
@@ -90,24 +102,23 @@ class TrainingStep:
         return found.detach()
 
     def _prepared(
-        self, batch: Sequence[Any], gradient: CertifiedKernel, update: CertifiedKernel, side: int
-    ) -> tuple[PreparedCall, PreparedCall, Any]:
+        self, batch: Sequence[Any], gradient: CertifiedKernel, update: CertifiedKernel | None, side: int
+    ) -> tuple[PreparedCall, PreparedCall | None, Any]:
         """Both calls while `side` is the copy that is read, and where the loss will be."""
         import torch
 
         memory, other = self._memory, 1 - side
-        own = dict(zip(self._gradients.parameters, memory.parameters[side], strict=True))
+        own = dict(zip(self._gradients.parameters, memory.parameters[side % memory.copies], strict=True))
         own |= dict(zip(self._gradients.buffers, memory.buffers[side], strict=True))
         rest = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         weights = [own[name] if name in own else rest[name].detach() for name in self._gradients.converted.weight_names]
         loss = torch.empty(())
         made = [loss, *memory.gradients, *memory.buffers[other]]
         flat, count = memory.flat, len(self._update.numbers(1, 0.0))
-        return (
-            gradient.prepare(batch, weights, made),
-            update.prepare([flat[side][0], memory.gradient, *flat[side][1:]], [], flat[other], count),
-            loss,
-        )
+        first = gradient.prepare(batch, weights, made)
+        if update is None:
+            return first, None, loss
+        return first, update.prepare([flat[side][0], memory.gradient, *flat[side][1:]], [], flat[other], count), loss
 
     def _show_state(self) -> None:
         """The optimiser's own state as it is now: views of the copy that counts."""
@@ -115,9 +126,9 @@ class TrainingStep:
 
         for number, parameter in enumerate(self._parameters):
             state = self.optimizer.state[parameter]
-            if _ADAM_SLOT in self._update.slots:
+            if _ADAM_SLOT in self._slots:
                 state["step"] = torch.tensor(float(self._steps))
-            for slot, name in enumerate(self._update.slots):
+            for slot, name in enumerate(self._slots):
                 state[name] = self._memory.slots[self._memory.side][slot][number]
 
     def _adopt_state(self) -> None:
@@ -125,7 +136,7 @@ class TrainingStep:
         self._steps = _steps_of(self.optimizer, self._parameters)
         for number, parameter in enumerate(self._parameters):
             state = self.optimizer.state[parameter]
-            for slot, name in enumerate(self._update.slots):
+            for slot, name in enumerate(self._slots):
                 mine = self._memory.slots[self._memory.side][slot][number]
                 if state.get(name) is not None and state[name].data_ptr() != mine.data_ptr():
                     mine.copy_(state[name])
@@ -137,21 +148,21 @@ def _steps_of(optimizer: Any, parameters: Sequence[Any]) -> int:
 
 
 class _Memory:
-    """Two copies of everything that a step changes. `side` is the one that counts.
+    """Copies of everything that a step changes: two of the buffers, and one or two of the rest. `side` is what counts.
 
     `flat[side]` are the flat tensors: all parameters, then the optimiser's slots. `parameters[side]` and `slots[side]`
     are views of them by parameter.
     """
 
-    def __init__(self, parameters: Sequence[Any], buffers: Sequence[Any], slots: int) -> None:
+    def __init__(self, parameters: Sequence[Any], buffers: Sequence[Any], slots: int, copies: int) -> None:
         import torch
 
-        self.side = 0
+        self.side, self.copies = 0, copies
         size = flat_size(parameters)
         self._owners, self._owned_buffers = list(parameters), list(buffers)
         self.gradient = torch.zeros(size)
         self.gradients = views_of(self.gradient, parameters)
-        self.flat = [[torch.zeros(size) for _ in range(1 + slots)] for _ in range(2)]
+        self.flat = [[torch.zeros(size) for _ in range(1 + slots)] for _ in range(copies)]
         self.parameters = [views_of(flat[0], parameters) for flat in self.flat]
         self.slots = [[views_of(one, parameters) for one in flat[1:]] for flat in self.flat]
         self.buffers = [[buffer.detach().clone() for buffer in buffers] for _ in range(2)]
@@ -165,7 +176,7 @@ class _Memory:
         self._show()
 
     def _show(self) -> None:
-        for parameter, mine in zip(self._owners, self.parameters[self.side], strict=True):
+        for parameter, mine in zip(self._owners, self.parameters[self.side % self.copies], strict=True):
             parameter.data = mine
         for buffer, mine in zip(self._owned_buffers, self.buffers[self.side], strict=True):
             buffer.data = mine
@@ -177,7 +188,8 @@ def apply_to_training(
 ) -> TrainingStep:  # fmt: skip
     """A step for `model`, `optimizer` and `loss(model, *batch)` by the certificates of its two parts.
 
-    Raises InputError for a certificate that does not accept or does not verify, and where one of the parts has none.
+    Without one of the update the optimiser makes its own. Raises InputError for a certificate that does not accept or
+    does not verify, and where none is about the gradients.
     """
     gradients = convert_gradients(model, loss, example_batch, "step")
     trained = [model.get_parameter(name) for name in gradients.parameters]
@@ -188,12 +200,12 @@ def apply_to_training(
             checked = check_admissible(certificate, "certificate")
             task = Task.from_json(checked.certificate["task"])
             kernels[key_of(task) or task.identity] = CertifiedKernel(checked, builder)
-    wanted = {"gradients": gradients.converted.key, "update": update.task.identity}
-    missing = [name for name, key in wanted.items() if key not in kernels]
-    if missing:
+    if gradients.converted.key not in kernels:
         raise InputError(
-            "no certificate is about this training step", value=" and ".join(missing),
-            rule="the same model, loss, optimiser and layout of a batch as in assay optimize --train",
+            "no certificate is about this training step", value=", ".join(kernels)[:200],
+            rule="the same model, loss and layout of a batch as in assay optimize --train",
         )  # fmt: skip
-    found = (kernels[key] for key in wanted.values())
-    return TrainingStep(model, optimizer, loss, example_batch, gradients, update, *found)
+    by_kernel = kernels[gradients.converted.key]
+    return TrainingStep(
+        model, optimizer, loss, example_batch, gradients, update, by_kernel, kernels.get(update.task.identity)
+    )

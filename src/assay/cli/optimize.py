@@ -28,7 +28,7 @@ from assay.core.sources import Task
 from assay.engineer.language.endpoint import Model
 from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
 from assay.engineer.own_module import is_own_module
-from assay.engineer.proposers.making import Models
+from assay.engineer.proposers.making import NAMES, Models, chosen_names
 from assay.engineer.publishing import publish_found
 from assay.errors import InputError
 from assay.report.progress import ProgressLine
@@ -51,6 +51,7 @@ Assay's own.
 Example: assay optimize layer_norm --budget 2m
 Example: assay optimize model.py:Model --budget 10m
 Example: assay optimize train.py --train --budget 10m
+Example: assay optimize softmax --proposers tuner,archive --archive kernels.db
 Example: assay optimize gelu --llm http://127.0.0.1:8080/v1 --llm-model coder --llm-tokens 200000
 
 A key, where the endpoint wants one, comes from the environment variable OPENAI_API_KEY; it is kept nowhere.
@@ -88,6 +89,9 @@ def optimize(
     margin: Annotated[
         float, typer.Option("--margin", help="With --train: how much higher the loss may be, relatively.")
     ] = 0.01,
+    proposers: Annotated[
+        str, typer.Option("--proposers", metavar="NAMES", help=f"Who proposes: {', '.join(NAMES)}; default all.")
+    ] = "",
     threads: ThreadsOption = 0,
     baseline: BaselineOption = "best",
     scaled: ScaledFlag = False,
@@ -102,12 +106,14 @@ def optimize(
             tuple(Model(name, llm) for name in llm_model or ()), llm_schedules, llm_tokens, None, llm_answers
         )
         config = OptimizeConfig(
-            parse_duration(budget), strategy, seed, threads, baseline, archive=archive, models=models
-        )
+            parse_duration(budget), strategy, seed, threads, baseline,
+            archive=archive, models=models, proposers=parse_names(proposers),
+        )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error), value=f"--budget {budget} --llm {llm}") from error
     if bool(llm) != bool(llm_model):
         raise InputError("--llm and --llm-model go together", value=llm or ", ".join(llm_model or ()))
+    chosen_names(config.proposers, archive, models)  # Before anything is traced.
     if train:
         learning = LearningConfig(steps, seeds, margin)
         raise typer.Exit(optimize_training(Path(task), config, learning, runs, resume=resume, as_json=as_json))
@@ -134,6 +140,11 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise InputError("not a duration", value=text, rule="a number with s, m or h, such as 90s or 5m")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names with commas between them; none for an empty text."""
+    return tuple(name.strip() for name in text.split(",")) if text.strip() else ()
 
 
 def search_folder(runs: Path, task: Task, *, resume: bool) -> Path:

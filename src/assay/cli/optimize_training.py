@@ -66,8 +66,8 @@ def optimize_training(
             certificates += [published.certificate] if published.certificate is not None else []
             progress.close()
             _print_part(part, found, rows[-1]["runs"], console)
-        if len(certificates) < len(parts):
-            console.print("\nThe step stays as it is: both parts have to be certified.")
+        if rows[0]["speedup"] is None:
+            console.print("\nThe step stays as it is: its gradients have no certified kernel.")
             if as_json:
                 print_json({"parts": rows, "whole": None, "learning": None})
             return Exit.REJECTED
@@ -130,5 +130,6 @@ def _print_whole(timed: Timed, curves: Curves, rows: list[dict[str, Any]], where
     )
     console.print("\nIn your code:  step = assay.apply_to_training(model, optimizer, loss, certificates, batch)  with")
     for row in rows:
-        console.print(f"  {row['runs'][-1]}/certificate.json", soft_wrap=True)
+        if row["speedup"] is not None:
+            console.print(f"  {row['runs'][-1]}/certificate.json", soft_wrap=True)
     console.print(f"All of it: {where}", style="dim", soft_wrap=True)

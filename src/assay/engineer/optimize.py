@@ -65,6 +65,7 @@ class OptimizeConfig:
         finalists: how many candidates are judged at most, best first, until one is accepted.
         archive: where certified kernels are looked up and kept, a path or URL; empty for nowhere.
         models: language models that propose too, and what they may cost.
+        proposers: who proposes, of `assay.engineer.proposers.making.NAMES`; empty for all that have what they need.
 
     Raises ValueError for settings that no run can honour.
     """
@@ -77,6 +78,7 @@ class OptimizeConfig:
     finalists: int = 2
     archive: str = ""
     models: Models = field(default_factory=Models)
+    proposers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_s <= 86400 or self.finalists < 1:
@@ -137,13 +139,14 @@ def optimize_task(
 
     `graph` is the task's where it has been traced already.
 
-    Raises InputError where the task has no graph or no generator, TaskError and MachineError as a judgement does.
+    Raises InputError where the task has no graph or no generator and for proposers that cannot be had, TaskError and
+    MachineError as a judgement does.
     """
     if graph is None:
         progress("tracing the task", 0.0)
         with Tracing() as tracing:
             graph = tracing.trace(task)
-    proposers = make_proposers(task, graph, config.archive, config.models)
+    proposers = make_proposers(task, graph, config.archive, config.models, config.proposers)
     strategy = make(config.strategy)
     reserved = _PREPARING_S + config.finalists * _JUDGING_S
     seconds = max(config.budget_s - reserved, _LEAST_SEARCH_SHARE * config.budget_s)

@@ -174,11 +174,13 @@ class _Engine:
         return None
 
     def _propose(self, ask: Ask, name: str) -> Iterator[Event]:
-        parents = tuple(self._state.known(identity) for identity in ask.parents)
-        request = Request(self._roles.problem, ask.kind, parents, self._state.best, self._rng(PROPOSER_STREAM))
-        ticket = self._state.account.reserve(Spent())
+        state = self._state
+        parents = tuple(state.known(identity) for identity in ask.parents)
+        rng = self._rng(PROPOSER_STREAM)
+        request = Request(self._roles.problem, ask.kind, parents, state.best, rng, state.evaluated)
+        ticket = state.account.reserve(Spent())
         (idea, words), seconds = self._watch.call(lambda: _proposal(self._roles.proposers[name], request))
-        self._state.account.settle(ticket, Spent())
+        state.account.settle(ticket, Spent())
         record: dict[str, Any] = {
             "kind": "idea",
             "ask": ask.to_json(),

@@ -28,7 +28,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An idea and its latest evaluation."""
+    """An idea and its latest evaluation, which is that at its highest fidelity."""
 
     idea: Idea
     evaluation: Evaluation
@@ -79,6 +79,8 @@ class Request:
     """What a proposer gets to work from.
 
     `rng` belongs to this request: a proposer that draws from nothing else is repeatable, also after a resume.
+    `evaluated` is every idea so far, whoever proposed it, in the order of first evaluations and without knockoffs; a
+    proposer that learns from it needs no memory of its own, hence learns the same after a resume.
     """
 
     problem: Problem
@@ -86,6 +88,7 @@ class Request:
     parents: tuple[Known, ...]
     best: Known | None
     rng: np.random.Generator
+    evaluated: tuple[Known, ...] = ()
 
 
 class Proposer(Protocol):

@@ -60,7 +60,7 @@ class State:
         self.overhead_s = 0.0
         self._ideas: dict[str, Idea] = {}
         self._asks: dict[str, Ask] = {}
-        self._evaluations: dict[str, Evaluation] = {}
+        self._known: dict[str, Known] = {}
         self._fingerprints: dict[str, str] = {}
         self._leader_score = 0.0  # log speedup of the baseline over itself
 
@@ -89,14 +89,19 @@ class State:
 
     def known(self, identity: str) -> Known:
         """An idea that has an evaluation. Raises InternalError for any other."""
-        if identity not in self._evaluations:
+        if identity not in self._known:
             raise InternalError(
                 "a strategy asked for something that was never evaluated",
                 value=identity[:16],
                 rule="parents are identities that the strategy was told",
                 next_step="report this with the journal",
             )
-        return Known(self._ideas[identity], self._evaluations[identity])
+        return self._known[identity]
+
+    @property
+    def evaluated(self) -> tuple[Known, ...]:
+        """Every idea that has an evaluation, in the order of their first ones."""
+        return tuple(self._known.values())
 
     def idea(self, identity: str) -> Idea:
         """An idea, evaluated or not."""
@@ -107,7 +112,11 @@ class State:
         asks = [Ask(Kind.FRESH)]
         if (leader := self.race.leader) is not None:
             asks.append(Ask(Kind.REFINE, (leader,)))
-            scores = {name: e.score for name, e in self._evaluations.items() if e.score is not None and name != leader}
+            scores = {
+                name: score
+                for name, known in self._known.items()
+                if (score := known.evaluation.score) is not None and name != leader
+            }
             if scores:
                 asks.append(Ask(Kind.CROSS, (leader, max(scores, key=lambda name: scores[name]))))
         return tuple(asks)
@@ -166,18 +175,18 @@ class State:
     def _take_answer(self, evaluation: Evaluation, seconds: float) -> None:
         """Tells everybody who waits for it; a build that passed is no answer yet."""
         identity = evaluation.identity
-        proposer, ask = self._ideas[identity].proposer, self._asks[identity]
-        first = (before := self._evaluations.get(identity)) is None or before.score is None
-        self._evaluations[identity] = evaluation
+        idea, ask = self._ideas[identity], self._asks[identity]
+        first = (before := self._known.get(identity)) is None or before.evaluation.score is None
+        self._known[identity] = Known(idea, evaluation)
         self.halving.record(evaluation)
-        self.bandit.charge(proposer, seconds)
+        self.bandit.charge(idea.proposer, seconds)
         if evaluation.passed and evaluation.score is None:
             return
         self.strategy.tell(ask, identity, evaluation.score)
         if first:
             self.answered += 1
             self.since_snapshot += 1
-            self.bandit.conclude(proposer, ask.kind)
+            self.bandit.conclude(idea.proposer, ask.kind)
 
     def _new_leader(self, changed: bool) -> list[Event]:
         """Credit, history and an event, where another idea leads or the leader has reached the full fidelity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,36 +32,30 @@ _TRIES = 40
 class Codegen:
     """Proposes schedules. Raises InputError where the graph holds an operator without a generator.
 
-    Its memory of what it has proposed is only a saving: an idea comes back as a duplicate otherwise.
+    Its memory of what it has proposed is only a saving: an idea comes back as a duplicate otherwise. What others have
+    proposed, and what an earlier run did, it sees in the request.
     """
 
     name = "codegen"
 
     def __init__(self, graph: Graph, task_name: str) -> None:
-        self._graph, self._task = graph, task_name
+        self._write = writer_for(graph, task_name)
         self._proposed: set[Schedule] = set()
         self._texts: set[str] = set()
-        try:
-            generate(graph, STARTS[0], task_name)
-        except Unsupported as error:
-            raise InputError(
-                "no C++ kernel can be generated for this task", value=str(error), rule="see docs/engineer.md",
-                next_step="judge a kernel of your own with assay judge",
-            ) from error  # fmt: skip
 
     def propose(self, request: Request) -> Idea | None:
         """A schedule that is new in its text too: some choices do not matter to some graphs."""
+        self._texts.update(text_of(known.idea.candidate) for known in request.evaluated)
         for _ in range(_TRIES):
             found = self._next(request)
             if found is None:
                 return None
             schedule, parents = found
             self._proposed.add(schedule)
-            candidate = generate(self._graph, schedule, self._task)
-            text = candidate.files[0].text.partition("\n")[2] + " ".join(candidate.flags)
-            if text not in self._texts:
+            candidate = self._write(schedule)
+            if (text := text_of(candidate)) not in self._texts:
                 self._texts.add(text)
-                return Idea(candidate, self.name, parents, _words(schedule))
+                return Idea(candidate, self.name, parents, words_of(schedule))
         return None
 
     def _next(self, request: Request) -> tuple[Schedule, tuple[str, ...]] | None:
@@ -77,6 +72,18 @@ class Codegen:
         return None
 
 
+def writer_for(graph: Graph, task_name: str) -> Callable[[Schedule], Candidate]:
+    """What makes candidates of a graph's schedules. Raises InputError where an operator has no generator."""
+    try:
+        generate(graph, STARTS[0], task_name)
+    except Unsupported as error:
+        raise InputError(
+            "no C++ kernel can be generated for this task", value=str(error), rule="see docs/engineer.md",
+            next_step="judge a kernel of your own with assay judge",
+        ) from error  # fmt: skip
+    return lambda schedule: generate(graph, schedule, task_name)
+
+
 def schedule_of(candidate: Candidate) -> Schedule | None:
     """How a candidate was generated, whoever proposed it; None where its file does not say."""
     head, _, _ = candidate.files[0].text.partition("\n")
@@ -88,7 +95,12 @@ def schedule_of(candidate: Candidate) -> Schedule | None:
         return None
 
 
-def _words(schedule: Schedule) -> str:
+def text_of(candidate: Candidate) -> str:
+    """What it says, without the line on how it was generated: two schedules may write the same."""
+    return candidate.files[0].text.partition("\n")[2] + " ".join(candidate.flags)
+
+
+def words_of(schedule: Schedule) -> str:
     """What is not as usual."""
     usual = Schedule().to_json()
     return ", ".join(f"{name}={value}" for name, value in schedule.to_json().items() if value != usual[name]) or "usual"

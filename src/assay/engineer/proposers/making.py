@@ -1,7 +1,8 @@
-"""The proposers of one search: the generator always, the archive and language models where they are named."""
+"""The proposers of one search, by name: all that have what they need, or those that are asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,15 @@ from assay.engineer.language.endpoint import Model, OpenAIEndpoint
 from assay.engineer.language.meter import Meter
 from assay.engineer.language.recorded import Recorded
 from assay.engineer.proposers.archived import Archived
-from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.proposers.codegen import Codegen, writer_for
 from assay.engineer.proposers.language_model import KernelWriter, ScheduleChooser
+from assay.engineer.proposers.tuner import Tuner
+from assay.errors import InputError
 from assay.machine.survey import read_facts
 from assay.search import Proposer
+
+NAMES = ("codegen", "tuner", "archive", "llm")
+"""The generator's own steps, its choices tuned by a model of the scores, certified kernels, language models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,56 @@ class Models:
     answers: Path | None = None
 
 
-def make_proposers(task: Task, graph: Graph, archive: str, models: Models) -> list[Proposer]:
-    """All of them. Raises InputError where the graph has no generator, and the errors of the archive."""
-    proposers: list[Proposer] = [Codegen(graph, task.name)]
-    example = ""
-    if archive:
-        archived = Archived(archive, graph, task)
+def chosen_names(wanted: Sequence[str], archive: str, models: Models) -> tuple[str, ...]:
+    """Who proposes; nobody wanted stands for all that have what they need.
+
+    Raises InputError for an unknown name, and for one that lacks its archive or its models or whose models may not.
+    """
+    lacking = {name for name, given in (("archive", archive), ("llm", models.models)) if not given}
+    if not wanted:
+        return tuple(name for name in NAMES if name not in lacking)
+    for name in wanted:
+        if name not in NAMES:
+            raise InputError(
+                "no such proposer", value=name or "an empty name", rule=f"names of {', '.join(NAMES)}, with commas",
+                next_step="choose among these, or leave --proposers out for all of them",
+            )  # fmt: skip
+        if name in lacking:
+            raise InputError(
+                f"the proposer {name} has nothing to propose from", value=", ".join(wanted),
+                rule="archive goes with --archive URL, llm with --llm URL and --llm-model NAME",
+                next_step=f"name its source, or leave {name} out",
+            )  # fmt: skip
+    if "llm" not in wanted and "llm" not in lacking:
+        raise InputError(
+            "language models are given, but do not propose", value=", ".join(wanted),
+            rule="who is not among the proposers is never asked", next_step="add llm, or leave --llm out",
+        )  # fmt: skip
+    return tuple(dict.fromkeys(wanted))
+
+
+def make_proposers(
+    task: Task, graph: Graph, archive: str, models: Models, wanted: Sequence[str] = ()
+) -> list[Proposer]:
+    """Those of `chosen_names`. Raises InputError as it does and for a graph without generator; the archive's errors."""
+    names = chosen_names(wanted, archive, models)
+    archived = Archived(archive, graph, task) if archive else None
+    proposers: list[Proposer] = []
+    if "codegen" in names:
+        proposers.append(Codegen(graph, task.name))
+    if "tuner" in names:
+        proposers.append(Tuner(writer_for(graph, task.name)))
+    if archived is not None and "archive" in names:
         proposers.append(archived)
-        example = archived.likest_source() if models.models else ""
+    if "llm" in names:
+        example = archived.likest_source() if archived is not None else ""
+        proposers += _language_models(task, graph, models, example)
+    return proposers
+
+
+def _language_models(task: Task, graph: Graph, models: Models, example: str) -> list[Proposer]:
+    """One for each model, with one meter for all."""
+    proposers: list[Proposer] = []
     meter = Meter(models.most_tokens, models.most_money)
     for model in models.models:
         endpoint: OpenAIEndpoint | Recorded = OpenAIEndpoint(model)
