@@ -60,7 +60,7 @@ class Codegen:
             text = candidate.files[0].text.partition("\n")[2] + " ".join(candidate.flags)
             if text not in self._texts:
                 self._texts.add(text)
-                return Idea(candidate, self.name, parents, _words(schedule))
+                return Idea(candidate, self.name, parents, schedule_words(schedule))
         return None
 
     def _next(self, request: Request) -> tuple[Schedule, tuple[str, ...]] | None:
@@ -88,7 +88,7 @@ def schedule_of(candidate: Candidate) -> Schedule | None:
         return None
 
 
-def _words(schedule: Schedule) -> str:
+def schedule_words(schedule: Schedule) -> str:
     """What is not as usual."""
     usual = Schedule().to_json()
     return ", ".join(f"{name}={value}" for name, value in schedule.to_json().items() if value != usual[name]) or "usual"
