@@ -13,12 +13,11 @@ from assay.applied.compare import Comparison, compare
 from assay.applied.model import apply_certificates
 from assay.cli.exits import Exit
 from assay.cli.output import print_json
-from assay.cli.watch import Watch
+from assay.cli.watch import watching
 from assay.engineer.model import Parts, choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig
 from assay.engineer.own_module import load_own_module
 from assay.engineer.publishing import Outcome, publish_found, publish_module
-from assay.report.progress import ProgressLine
 from assay.report.terminal import make_console
 from assay.report.units import estimate_text
 
@@ -31,21 +30,20 @@ def optimize_own_module(spec: str, config: OptimizeConfig, runs: Path, *, resume
     original = copy.deepcopy(model)
     console = make_console(stderr=as_json)
     outcomes: list[Outcome] = []
-    with ProgressLine() as progress:
-        progress("finding where the time goes", 0.0)
+    with watching(config.budget_s) as watcher:
+        watcher("finding where the time goes", 0.0)
         parts = choose_parts(model, example_inputs)
-        progress.close()
+        watcher.close()
         _print_parts(parts, console)
-        watch = Watch(progress, config.budget_s)
-        for part, found, folder in optimize_parts(parts, config, runs, progress, watch=watch, resume=resume):
+        for part, found, folder in optimize_parts(parts, config, runs, watcher, watch=watcher.event, resume=resume):
             published = publish_found(part.converted.task.name, found, folder, runs, config.archive)
             outcomes.append(Outcome(part, found, folder, published))
-            progress.close()
+            watcher.close()
             _print_part(outcomes[-1], console)
         certificates = [one.published.certificate for one in outcomes if one.published.certificate is not None]
         comparison = None
         if certificates:
-            progress("timing the whole model before and after", 0.0)
+            watcher("timing the whole model before and after", 0.0)
             apply_certificates(model, certificates, example_inputs)
             comparison = compare(original, model, example_inputs)
     whole = comparison.to_json() if comparison else None
