@@ -52,9 +52,9 @@ def tallied(*events):
     return tally
 
 
-def test_what_fails_a_closer_look_is_wrong_and_no_longer_right():
+def test_what_fails_a_closer_look_is_no_longer_right():
     brought = tallied(*SEARCH).proposers["codegen"]
-    assert (brought.ideas, brought.right, brought.wrong, brought.best) == (2, {"a"}, {"c"}, 0.5)
+    assert (brought.ideas, brought.right, brought.failed, brought.best) == (2, {"a"}, {"c"}, 0.5)
 
 
 def test_a_closer_look_at_the_leader_changes_the_best_and_one_at_another_does_not():

@@ -130,11 +130,11 @@ def _row(name: str, middle: RenderableType, right: str) -> Table:
 def _proposers(proposers: dict[str, Brought]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("      proposer", no_wrap=True, overflow="ellipsis")
-    for heading in ("ideas", "right", "wrong", "best"):
+    for heading in ("ideas", "right", "failed", "best"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, brought in proposers.items():
         best = Text("") if brought.best is None else Text(ratio_text(math.exp(brought.best)))
-        counts = (str(brought.ideas), str(len(brought.right)), str(len(brought.wrong)))
+        counts = (str(brought.ideas), str(len(brought.right)), str(len(brought.failed)))
         table.add_row(Text(f"      {one_line(name, 40)}"), *counts, best)
     return table
 

@@ -14,11 +14,11 @@ _SEEN = {Fidelity.SCREEN: "screened", Fidelity.SHORT: "briefly", Fidelity.FULL: 
 
 @dataclass(slots=True)
 class Brought:
-    """One proposer's: how many ideas, how many of these were right and how many were not, the best log speedup."""
+    """One proposer's: how many ideas, how many of these were right and how many failed, the best log speedup."""
 
     ideas: int = 0
     right: set[str] = field(default_factory=set)
-    wrong: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
     best: float | None = None
 
 
@@ -70,7 +70,7 @@ class Tally:
         brought, note = self._of(event), self._notes.get(evaluation.identity, "")
         proposer = event.proposer or "unknown"
         if not evaluation.passed:
-            brought.wrong.add(evaluation.identity)
+            brought.failed.add(evaluation.identity)
             brought.right.discard(evaluation.identity)
             self.recent.append(Seen(None, proposer, f"{evaluation.words} ({note})"))
         elif evaluation.score is not None:
