@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from assay.cli.output import JsonFlag, RunsOption, print_json
@@ -49,7 +49,10 @@ def runs(
     if not found:
         console.print(f"no runs in {folder}")
         return
-    table = Table("run", "task", "candidate", "verdict", "speedup", box=None, padding=(0, 2, 0, 0))
+    whole = Column("run", no_wrap=True)  # it is copied; other columns give way first
+    table = Table(
+        whole, "task", "candidate", Column("verdict", no_wrap=True), "speedup", box=None, padding=(0, 2, 0, 0)
+    )
     for row in rows:
         verdict = Text(row["verdict"], VERDICT_STYLES.get(row["verdict"], "bold red"))
         table.add_row(row["run"], row["task"], row["candidate"], verdict, row["shown"])

@@ -123,10 +123,10 @@ def _facts(found: Optimized, trail: Trail, best: Candidate | None) -> list[tuple
 def _family_words(trail: Trail) -> str:
     if not trail.origins:
         return ""
+    colours = " Colours are the proposers'." if len(trail.proposers) > 1 else ""
     return (
-        "Each idea hangs below the one that it was made from, the better one where there are two; at the right "
-        "its speedup over eager when it was last timed. The way to "
-        "the winner is bold. Colours are the proposers'."
+        "Each idea hangs below the one that it was made from, the better one where there are two; at the right its "
+        f"speedup over eager when it was last timed. The way to the winner is bold.{colours}"
     )
 
 
