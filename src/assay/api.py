@@ -13,7 +13,6 @@ from assay.core.sources import Candidate, Task
 from assay.engineer.model import choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig
 from assay.engineer.publishing import publish_found
-from assay.errors import InputError
 from assay.referee.bench import Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
@@ -96,9 +95,6 @@ def optimize(
     Raises InputError where no part of the module has a graph with generators, TaskError and MachineError as `judge`.
     """
     parts = choose_parts(module, example_inputs)
-    if not parts.chosen:
-        reasons = "; ".join(f"{name}: {why}" for name, why in parts.left_out.items())
-        raise InputError("no part of the module can be optimised", value=reasons[:500], rule="see docs/engineer.md")
     certificates, table = [], []
     config = OptimizeConfig(budget_s=budget_s, baseline=baseline, archive=archive)
     for part, found, folder in optimize_parts(parts, config, Path(runs), progress):

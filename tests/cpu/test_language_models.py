@@ -179,6 +179,7 @@ def test_a_small_model_chooses_a_schedule():
         proposer = ScheduleChooser(model, OpenAIEndpoint(model), Meter(), load_task("softmax"), softmax())
         idea = proposer.propose(request())
         assert schedule_of(idea.candidate) == wanted
+        assert idea.note == "lanes=256, stream=True", "in the words of the generator's own ideas"
         for _ in range(2):
             with pytest.raises(InputError, match="no schedule"):
                 proposer.propose(

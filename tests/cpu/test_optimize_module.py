@@ -1,6 +1,7 @@
 """`assay optimize FILE.py:Class`: a module in parts, and the whole of it before and after."""
 
 import json
+from pathlib import Path
 
 from test_cli import assay
 
@@ -30,6 +31,11 @@ def test_a_module_is_optimised_in_parts_and_timed_as_a_whole(tmp_path):
     assert "topk" in found["left_out"]["the model"]
     accepted = found["parts"][0]["speedup"] is not None
     assert accepted == (done.returncode == 0) == (found["whole"] is not None)
+    page = Path(found["page"]).read_text()
+    assert ("PARTS CERTIFIED" in page) == accepted
+    for search in (tmp_path / "runs").glob("search-*"):
+        assert f'href="../{search.name}/page.html"' in page
+    assert "topk" in page
     if accepted:
         assert found["whole"]["difference"] < 1e-5
 

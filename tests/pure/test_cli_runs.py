@@ -37,6 +37,9 @@ def test_runs_are_listed_with_their_verdicts_and_a_damaged_one_too(folder):
     assert rows[second.id]["verdict"] == "DAMAGED"
     text = asked("runs", "--runs", folder, "--limit", "1")
     assert "1 older" in text
+    listed = asked("runs", "--runs", folder)
+    assert first.id in listed, "whole, to be copied"
+    assert second.id in listed
 
 
 def test_an_empty_folder_has_no_runs(folder):

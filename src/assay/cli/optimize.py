@@ -23,7 +23,7 @@ from assay.cli.output import (
     overrides,
     print_json,
 )
-from assay.cli.watch import Watch
+from assay.cli.watch import watching
 from assay.core.sources import Task
 from assay.engineer.language.endpoint import Model
 from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
@@ -31,7 +31,6 @@ from assay.engineer.own_module import is_own_module
 from assay.engineer.proposers.making import NAMES, Models, chosen_names
 from assay.engineer.publishing import publish_found
 from assay.errors import InputError
-from assay.report.progress import ProgressLine
 from assay.report.store import CERTIFICATE, PAGE, Run
 from assay.report.terminal import make_console, render_verdict
 from assay.search import FileLedger
@@ -122,8 +121,8 @@ def optimize(
     profile = "scaled" if scaled else "full"
     loaded = load_task(task, profile=profile, workload=workload, overrides=overrides(frozen_weights))
     folder = search_folder(runs, loaded, resume=resume)
-    with FileLedger(folder) as ledger, ProgressLine() as progress:
-        found = optimize_task(loaded, config, ledger, Watch(progress, config.budget_s), progress)
+    with FileLedger(folder) as ledger, watching(config.budget_s) as watcher:
+        found = optimize_task(loaded, config, ledger, watcher.event, watcher)
     published = publish_found(loaded.name, found, folder, runs, config.archive)
     run = published.runs[-1] if published.runs else None
     summary = found.to_json() | {"search": str(folder), "certificate": str(run.certificate) if run else None}

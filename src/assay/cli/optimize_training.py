@@ -16,15 +16,15 @@ from assay.applied.curves import Curves
 from assay.applied.measured import compare_learning, time_steps
 from assay.cli.exits import Exit
 from assay.cli.output import print_json
-from assay.cli.watch import Watch
+from assay.cli.watch import watching
 from assay.engineer.optimize import OptimizeConfig, Optimized
 from assay.engineer.publishing import publish_found
 from assay.engineer.training.parts import StepPart, optimize_step, step_parts, step_tasks
 from assay.engineer.training.recipe import load_recipe
 from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write
-from assay.report.progress import ProgressLine
 from assay.report.terminal import make_console
+from assay.report.units import estimate_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +54,26 @@ def optimize_training(
     console = make_console(stderr=as_json)
     rows: list[dict[str, Any]] = []
     certificates: list[dict[str, Any]] = []
-    with ProgressLine() as progress:
-        progress("exporting the training step", 0.0)
+    with watching(config.budget_s) as watcher:
+        watcher("exporting the training step", 0.0)
         parts = step_parts(step_tasks(recipe))
-        progress.close()
+        watcher.close()
         _print_parts(parts, learning, console)
-        watch = Watch(progress, config.budget_s)
-        for part, found, folder in optimize_step(parts, config, runs, progress, watch=watch, resume=resume):
+        for part, found, folder in optimize_step(parts, config, runs, watcher, watch=watcher.event, resume=resume):
             published = publish_found(part.task.name, found, folder, runs, config.archive)
             rows.append(_row(part, found) | {"runs": [str(run.folder) for run in published.runs]})
             certificates += [published.certificate] if published.certificate is not None else []
-            progress.close()
+            watcher.close()
             _print_part(part, found, rows[-1]["runs"], console)
         if rows[0]["speedup"] is None:
             console.print("\nThe step stays as it is: its gradients have no certified kernel.")
             if as_json:
                 print_json({"parts": rows, "whole": None, "learning": None})
             return Exit.REJECTED
-        progress("timing the whole step before and after", 0.0)
+        watcher("timing the whole step before and after", 0.0)
         timed = time_steps(recipe, certificates)
         curves = compare_learning(
-            recipe, certificates, steps=learning.steps, seeds=learning.seeds, margin=learning.margin, progress=progress
+            recipe, certificates, steps=learning.steps, seeds=learning.seeds, margin=learning.margin, progress=watcher
         )
     result = {"parts": rows, "whole": asdict(timed), "learning": curves.to_json()}
     where = runs / f"training-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{recipe.name}" / "training.json"
@@ -108,8 +107,7 @@ def _print_part(part: StepPart, found: Optimized, runs: list[str], console: Cons
     accepted = found.accepted
     words = "nothing certified as faster"
     if accepted is not None and accepted.speedup is not None and accepted.baseline is not None:
-        ratio, lower, upper = accepted.speedup
-        words = f"ACCEPT {ratio:.2f}x [{lower:.2f}, {upper:.2f}] over {accepted.baseline.variant}"
+        words = f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
     console.print(f"\n{part.name}: {words}")
     console.print(f"  {found.search.ideas} kernels tried; {found.search.words}", style="dim")
     for run in runs:
@@ -117,11 +115,10 @@ def _print_part(part: StepPart, found: Optimized, runs: list[str], console: Cons
 
 
 def _print_whole(timed: Timed, curves: Curves, rows: list[dict[str, Any]], where: Path, console: Console) -> None:
-    ratio, lower, upper = timed.speedup
     others = ", ".join(f"{name} {ms:.3g} ms" for name, ms in timed.milliseconds.items() if name != APPLIED)
     console.print(
         f"\nThe whole step: {timed.milliseconds[APPLIED]:.3g} ms with the certified kernels; {others}: "
-        f"{ratio:.2f}x [{lower:.2f}, {upper:.2f}] over {timed.baseline}."
+        f"{estimate_text(*timed.speedup)} over {timed.baseline}."
     )
     verdict = "not inferior" if curves.not_inferior else "NOT SHOWN to be as good"
     console.print(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from assay.cli.output import JsonFlag, RunsOption, print_json
@@ -16,7 +16,7 @@ from assay.report.compare import against
 from assay.report.hostile import one_line
 from assay.report.store import Run, list_runs, load_run
 from assay.report.terminal import VERDICT_STYLES, make_console, render_verdict, right_text, speedup_text
-from assay.report.units import ratio_text
+from assay.report.units import estimate_text, ratio_text
 
 RUNS_HELP = """List the runs in a folder, the latest first.
 
@@ -49,7 +49,10 @@ def runs(
     if not found:
         console.print(f"no runs in {folder}")
         return
-    table = Table("run", "task", "candidate", "verdict", "speedup", box=None, padding=(0, 2, 0, 0))
+    whole = Column("run", no_wrap=True)  # it is copied; other columns give way first
+    table = Table(
+        whole, "task", "candidate", Column("verdict", no_wrap=True), "speedup", box=None, padding=(0, 2, 0, 0)
+    )
     for row in rows:
         verdict = Text(row["verdict"], VERDICT_STYLES.get(row["verdict"], "bold red"))
         table.add_row(row["run"], row["task"], row["candidate"], verdict, row["shown"])
@@ -112,7 +115,7 @@ def _row(run: Run) -> dict[str, Any]:
     except InputError as error:
         return {"run": run.id, "task": "", "candidate": "", "verdict": "DAMAGED", "speedup": None, "shown": error.what}
     speedup = certificate["speedup"]
-    shown = f"{ratio_text(speedup['ratio'])} [{speedup['lower']:.2f}, {speedup['upper']:.2f}]" if speedup else ""
+    shown = estimate_text(*(speedup[key] for key in ("ratio", "lower", "upper"))) if speedup else ""
     return {
         "run": run.id, "task": one_line(certificate["task"]["name"], 40),
         "candidate": one_line(certificate["candidate"]["name"], 40), "verdict": certificate["verdict"],

@@ -32,6 +32,11 @@ class Part:
     share: float
 
     @property
+    def name(self) -> str:
+        """Its places, for people."""
+        return ", ".join(place or "the whole module" for place in self.places)
+
+    @property
     def bound(self) -> float:
         """The most that this part can bring to the whole model (Amdahl 1967)."""
         return 1.0 / (1.0 - self.share) if self.share < 1 else math.inf
@@ -51,7 +56,10 @@ class Parts:
 
 
 def choose_parts(model: Any, example_inputs: Sequence[Any]) -> Parts:
-    """The largest submodules that have a graph and a generator, none within another."""
+    """The largest submodules that have a graph and a generator, none within another.
+
+    Raises InputError, with the reasons, where there is none.
+    """
     chosen: dict[str, Part] = {}
     left_out: dict[str, str] = {}
     taken: list[str] = []
@@ -67,6 +75,9 @@ def choose_parts(model: Any, example_inputs: Sequence[Any]) -> Parts:
             taken.append(place.name)
             known = chosen.get(converted.key, Part(converted, graph, (), 0.0))
             chosen[converted.key] = replace(known, places=(*known.places, place.name), share=known.share + place.share)
+    if not chosen:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise InputError("no part of the module can be optimised", value=reasons[:500], rule="see docs/engineer.md")
     return Parts(tuple(sorted(chosen.values(), key=lambda part: -part.share)), left_out)
 
 

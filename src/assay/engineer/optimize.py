@@ -135,7 +135,7 @@ def optimize_task(
     task: Task, config: OptimizeConfig, ledger: FileLedger, watch: Callable[[Event], None], progress: Progress,
     graph: Graph | None = None,
 ) -> Optimized:  # fmt: skip
-    """Search and judge. `watch` sees every event of the search, `progress` the stages around it.
+    """Search and judge. `watch` sees every event of the search, `progress` the stages around it and in evaluations.
 
     `graph` is the task's where it has been traced already.
 
@@ -153,7 +153,7 @@ def optimize_task(
     stop = AnyOf((NearFloor(_NEAR), Plateau(_PLATEAU_IDEAS), ExpectedGain(_LEAST_GAIN_PER_S)))
     settings = Settings(rungs=RUNGS, finalists=config.finalists)
     result: Result | None = None
-    with Trials(task, config.threads, _SEARCH_BASELINE) as trials:
+    with Trials(task, config.threads, _SEARCH_BASELINE, progress) as trials:
         for event in thinking(
             task, proposers, trials, strategy, Budget(seconds=seconds), stop, ledger, config.seed, settings
         ):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from assay.engineer.model import Part
 from assay.engineer.optimize import Optimized
+from assay.engineer.page.module import PartShown, render_module
 from assay.engineer.page.page import render_search
+from assay.engineer.page.times import medians_ns
 from assay.engineer.proposers.archived import remember
 from assay.machine.cache_dirs import atomic_write
 from assay.report.publish import publish
 from assay.report.store import PAGE, Run
+from assay.report.units import estimate_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +29,72 @@ class Published:
     certificate: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A part of a model, what its search found, in which folder, and what was published of it."""
+
+    part: Part
+    found: Optimized
+    folder: Path
+    published: Published
+
+    @property
+    def words(self) -> str:
+        """One line: the certified speedup, or that there is none."""
+        accepted = self.found.accepted
+        if accepted is None or accepted.speedup is None or accepted.baseline is None:
+            return "nothing certified as faster"
+        return f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping."""
+        return self.part.to_json(self.found) | {"runs": [str(run.folder) for run in self.published.runs]}
+
+
 def publish_found(name: str, found: Optimized, folder: Path, runs: Path, archive: str = "") -> Published:
     """Write everything: a run for every judgement, and into the search's `folder` its page, its result and the kernel.
 
     `name` is the task's; `archive` a path or URL, empty for none. Raises MachineError where it cannot be written.
     """
-    written: list[Run] = []
+    written: list[tuple[dict[str, Any], Run]] = []
     accepted: dict[str, Any] | None = None
     for judgement in found.judgements:
-        certificate, run = publish(judgement, runs)
-        written.append(run)
+        written.append(publish(judgement, runs))
         if judgement is found.accepted:
-            accepted = certificate
+            accepted = written[-1][0]
             for file in judgement.candidate.files:
                 atomic_write(folder / "kernel" / file.path, file.text.encode())
-    page = f"../{written[-1].id}/{PAGE}" if accepted is not None else ""
-    atomic_write(folder / PAGE, render_search(name, found, page).encode())
+    atomic_write(folder / PAGE, render_search(name, found, written).encode())
     atomic_write(folder / "result.json", json.dumps(found.to_json(), indent=1).encode())
     if accepted is not None and archive:
         remember(archive, accepted, found.graph)
-    return Published(tuple(written), accepted)
+    return Published(tuple(run for _, run in written), accepted)
+
+
+def publish_module(
+    name: str, outcomes: Sequence[Outcome], left_out: Mapping[str, str], whole: Mapping[str, Any] | None, runs: Path
+) -> Path:
+    """The page of a whole model, in a folder of its own in `runs`; `whole` is its comparison before and after.
+
+    Returns the page's path. Raises MachineError where it cannot be written.
+    """
+    path = runs / f"model-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}" / PAGE
+    parts = [_shown(outcome) for outcome in outcomes]
+    atomic_write(path, render_module(name, parts, left_out, whole).encode())
+    return path
+
+
+def _shown(outcome: Outcome) -> PartShown:
+    part, certificate = outcome.part, outcome.published.certificate
+    run = outcome.published.runs[-1] if outcome.published.runs else None
+    return PartShown(
+        part.name, part.share, part.bound, outcome.words, _gain(certificate) if certificate else 1.0, certificate,
+        f"assay verify {run.certificate}" if run else "", f"../{outcome.folder.name}/{PAGE}",
+        f"../{run.id}/{PAGE}" if run else "",
+    )  # fmt: skip
+
+
+def _gain(certificate: Mapping[str, Any]) -> float:
+    """Over eager, of which the shares are; over the baseline where eager was not timed."""
+    medians = medians_ns(certificate)
+    return medians["eager"] / medians["candidate"] if "eager" in medians else float(certificate["speedup"]["ratio"])

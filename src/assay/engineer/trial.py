@@ -18,7 +18,8 @@ from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Language, Task
 from assay.core.verdicts import Weight
 from assay.errors import CandidateError
-from assay.referee.judge import Referee
+from assay.referee.bench import Progress
+from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement, Timing
 from assay.referee.timing.samples import Side, Triples
 from assay.search import Evaluation, Fidelity, Idea, Rung
@@ -31,8 +32,9 @@ _FULL_BUDGET_S = 4.0
 class Trials:
     """Evaluates ideas for one task. A context manager, which holds one referee for all depths."""
 
-    def __init__(self, task: Task, threads: int, baseline: str) -> None:
-        self._task = task
+    def __init__(self, task: Task, threads: int, baseline: str, progress: Progress = silent) -> None:
+        """`progress` is told each judgement's stages."""
+        self._task, self._progress = task, progress
         self._builder = CppBuilder()
         full = JudgeConfig(budget_s=_FULL_BUDGET_S, threads=threads, baseline=baseline)
         self._configs = {
@@ -46,7 +48,7 @@ class Trials:
         if fidelity is Fidelity.BUILD:
             words = self._build_words(idea)
             return Evaluation(idea.identity, fidelity, not words, None, words or "builds", time.monotonic() - started)
-        judgement = self._referee.judge(self._task, idea.candidate, config=self._configs[fidelity])
+        judgement = self._referee.judge(self._task, idea.candidate, self._progress, self._configs[fidelity])
         score, words = _score(judgement)
         return Evaluation(
             idea.identity, fidelity, score is not None, score, words, time.monotonic() - started,

@@ -20,7 +20,7 @@ from assay.report.explain import LAYERS, TIERS
 from assay.report.hostile import one_line
 from assay.report.replay import Holds, Replay
 from assay.report.terminal import make_console, print_findings, speedup_text
-from assay.report.units import bytes_text, interval_text, plural, rate_text, ratio_text
+from assay.report.units import bytes_text, estimate_text, plural, rate_text
 from assay.tasks.listing import TaskListing
 
 
@@ -84,8 +84,7 @@ def render_replay(replay: Replay, certificate: Mapping[str, Any], console: Conso
 def _speedup_here(judgement: Judgement) -> str:
     if judgement.speedup is None:
         return "speed not measured"
-    ratio, lower, upper = judgement.speedup
-    return f"{ratio_text(ratio)} ({interval_text(lower, upper, ratio)})"
+    return estimate_text(*judgement.speedup)
 
 
 def render_doctor(

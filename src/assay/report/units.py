@@ -54,6 +54,11 @@ def interval_text(lower: float, upper: float, ratio: float) -> str:
     return f"{ratio_text(lower, ratio)} to {ratio_text(upper, ratio)}"
 
 
+def estimate_text(ratio: float, lower: float, upper: float) -> str:
+    """`1.83x (1.79x to 1.88x)`: a speedup with its interval."""
+    return f"{ratio_text(ratio)} ({interval_text(lower, upper, ratio)})"
+
+
 def sentence(words: str) -> str:
     """Words with a capital first letter and a full stop."""
     return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith((".", "!", "?")) else ".")

@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.report import drawing
 from assay.report.explain import FAMILIES, LAYERS, TIERS, VERDICTS, WEIGHTS, shape_text
+from assay.report.highlight import highlighted
 from assay.report.signing import check_signature
 from assay.report.terminal import decisive_code, effect_text, right_text, speedup_text
 from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_text, sentence
@@ -24,8 +25,8 @@ def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": certificate["verdict"],
         "symbol": _SYMBOLS[certificate["verdict"]],
         "headline": _headline(certificate),
-        "reason": _reason(certificate),
-        "facts": _facts(certificate),
+        "reason": reason(certificate),
+        "facts": facts(certificate),
         "findings": _findings(certificate),
         "claimed": _claimed(certificate),
         "figures": drawing.figures(certificate),
@@ -51,7 +52,7 @@ def _headline(certificate: Mapping[str, Any]) -> str:
     return f"{ratio_text(ratio).removesuffix('x')} times as fast"
 
 
-def _reason(certificate: Mapping[str, Any]) -> str:
+def reason(certificate: Mapping[str, Any]) -> str:
     """The finding that decided; for an acceptance, what the verdict means."""
     for weight in ("fatal", "doubt"):
         for finding in certificate["findings"]:
@@ -60,17 +61,18 @@ def _reason(certificate: Mapping[str, Any]) -> str:
     return sentence(VERDICTS[certificate["verdict"]])
 
 
-def _facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a certificate says, in a few lines of name and words."""
     baseline, isolation, machine = (certificate[part] for part in ("baseline", "isolation", "machine"))
-    facts = [("Right", right_text(certificate)), ("Speedup", speedup_text(certificate))]
+    found = [("Right", right_text(certificate)), ("Speedup", speedup_text(certificate))]
     if baseline is not None:
-        facts.append(("Against", f"{baseline['variant']}, by PyTorch {certificate['environment'].get('torch')}"))
+        found.append(("Against", f"{baseline['variant']}, by PyTorch {certificate['environment'].get('torch')}"))
     if isolation is not None:
-        facts.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
+        found.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
     cores = machine.get("cores")
-    facts.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
-    facts.append(("When", f"{_moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
-    return facts
+    found.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
+    found.append(("When", f"{_moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
+    return found
 
 
 def _moment(created: str) -> str:
@@ -169,7 +171,7 @@ def _source(certificate: Mapping[str, Any], part: str) -> dict[str, Any]:
     source = certificate[part]
     files = []
     for file in source["files"]:
-        lines = file["text"].splitlines()
+        lines = highlighted(file["path"], file["text"])
         files.append({"path": file["path"], "lines": lines[:_MOST_LINES], "more": max(len(lines) - _MOST_LINES, 0)})
     about = [("entry", source["entry"]), ("identity", source["identity"])]
     if part == "candidate":

@@ -57,13 +57,18 @@ class Budget:
         """In words which limit was reached, None if none was."""
         for name, limit in self.limits().items():
             if (used := getattr(spent, name)) >= limit:
-                return f"the budget is spent: {used:g} of {limit:g} {name}"
+                return f"the budget is spent: {_amount(used)} of {_amount(limit)} {name}"
         return None
 
     def remaining_share(self, spent: Spent) -> float | None:
         """Of the scarcest limit, within 0 and 1; None if there is no limit."""
         shares = [1 - getattr(spent, name) / limit if limit > 0 else 0.0 for name, limit in self.limits().items()]
         return None if not shares else max(0.0, min(shares))
+
+
+def _amount(value: float) -> str:
+    """Without digits that say nothing: hundredths of a second and of money are enough."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 class Account:

@@ -25,7 +25,7 @@ from assay.search.events import Event, EventKind, Result, StopCause
 from assay.search.ledger import Ledger, Record, without_secrets
 from assay.search.novelty import can_knock_off, fingerprint, knockoff
 from assay.search.overhead import Stopwatch
-from assay.search.protocols import Ask, Problem, Proposer, Request, Strategy, Verifier
+from assay.search.protocols import Ask, Kind, Problem, Proposer, Request, Strategy, Verifier
 from assay.search.state import Settings, State
 from assay.search.stopping import Stop
 
@@ -35,6 +35,18 @@ DEFAULT_SETTINGS = Settings()
 
 STRATEGY_STREAM, BANDIT_STREAM, PROPOSER_STREAM = range(3)
 """Separate random streams of one step, so that one that draws more does not shift the others."""
+
+_ASKED = {
+    Kind.FRESH: "asked for something new",
+    Kind.REFINE: "asked for a better version of one",
+    Kind.CROSS: "asked to cross two",
+}
+_EVALUATING = {
+    Fidelity.BUILD: "building",
+    Fidelity.SCREEN: "screening",
+    Fidelity.SHORT: "timing briefly",
+    Fidelity.FULL: "timing in full",
+}
 
 
 def think(
@@ -137,7 +149,12 @@ class _Engine:
                 )
         for record in records:
             self._state.apply(record)
-        yield Event(EventKind.RESUMED, self._state.step, f"{len(records)} records of an earlier run")
+        best, words = self._state.best, f"{len(records)} records of an earlier run"
+        if best is None:
+            yield Event(EventKind.RESUMED, self._state.step, words)
+        else:
+            identity, proposer = best.idea.identity, best.idea.proposer
+            yield Event(EventKind.RESUMED, self._state.step, words, identity, best.evaluation, proposer=proposer)
 
     def _end(self) -> tuple[StopCause, str] | None:
         if (words := self._roles.stop.reason(self._state.progress)) is not None:
@@ -176,6 +193,7 @@ class _Engine:
     def _propose(self, ask: Ask, name: str) -> Iterator[Event]:
         state = self._state
         parents = tuple(state.known(identity) for identity in ask.parents)
+        yield self._started(_ASKED[ask.kind], None, name)
         rng = self._rng(PROPOSER_STREAM)
         request = Request(self._roles.problem, ask.kind, parents, state.best, rng, state.evaluated)
         ticket = state.account.reserve(Spent())
@@ -202,6 +220,8 @@ class _Engine:
         yield from self._evaluate(idea, best.evaluation.fidelity, original)
 
     def _evaluate(self, idea: Idea, fidelity: Fidelity, knockoff_of: str | None) -> Iterator[Event]:
+        words = _EVALUATING[fidelity] + (", a knockoff of the leader" if knockoff_of else "")
+        yield self._started(f"{words}: {idea.note or idea.candidate.name}", idea.identity, idea.proposer)
         ticket = self._state.account.reserve(Spent(evaluations=1))
         evaluation, seconds = self._watch.call(lambda: self._roles.verifier.evaluate(idea, fidelity))
         self._state.account.settle(ticket, Spent())
@@ -220,6 +240,9 @@ class _Engine:
                 "wall_s": seconds,
             }
         )
+
+    def _started(self, words: str, identity: str | None, proposer: str) -> Event:
+        return Event(EventKind.STARTED, self._state.step, words, identity, proposer=proposer)
 
     def _commit(self, record: Record) -> list[Event]:
         """To the ledger first, then into the state: a kill in between changes nothing."""

@@ -17,6 +17,8 @@ class EventKind(Enum):
 
     RESUMED = "resumed"
     """The state of a journal was rebuilt."""
+    STARTED = "started"
+    """A proposer is asked, or an evaluation begins: what is going on until the next event."""
     PROPOSED = "proposed"
     """A new idea."""
     DUPLICATE = "duplicate"
@@ -74,7 +76,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `step` counts journal entries of ideas and evaluations; what does not apply is None."""
+    """One event. `step` counts journal entries of ideas and evaluations; what does not apply is None.
+
+    `proposer` is who is asked, or whose idea it is about. RESUMED comes with the best so far.
+    """
 
     kind: EventKind
     step: int
@@ -82,3 +87,4 @@ class Event:
     identity: str | None = None
     evaluation: Evaluation | None = None
     result: Result | None = None
+    proposer: str | None = None

@@ -144,18 +144,20 @@ class State:
         if idea is None:
             self.bandit.disappoint(proposer, ask.kind, NOTHING)
             self.strategy.tell(ask, None, None)
-            return [self._event(EventKind.NOTHING, f"{proposer}: {record['words'] or 'nothing more'}")]
+            words = f"{proposer}: {record['words'] or 'nothing more'}"
+            return [self._event(EventKind.NOTHING, words, proposer=proposer)]
         self.account.charge(Spent(tokens=idea.tokens, money=idea.money))
         original = self._fingerprints.get(record["fingerprint"])
         if original is not None:
             self.duplicates += 1
             self.bandit.disappoint(proposer, ask.kind, DUPLICATE)
             self.strategy.tell(ask, None, None)
-            return [self._event(EventKind.DUPLICATE, f"{proposer} wrote a known program again", original)]
+            words = f"{proposer} wrote a known program again"
+            return [self._event(EventKind.DUPLICATE, words, original, proposer=proposer)]
         self._fingerprints[record["fingerprint"]] = idea.identity
         self._ideas[idea.identity], self._asks[idea.identity] = idea, ask
         self.halving.enter(idea.identity)
-        return [self._event(EventKind.PROPOSED, f"{proposer}: {idea.note or idea.candidate.name}", idea.identity)]
+        return [self._event(EventKind.PROPOSED, idea.note or idea.candidate.name, idea.identity)]
 
     def _apply_evaluation(self, record: Record) -> list[Event]:
         evaluation = Evaluation.from_json(record["evaluation"])
@@ -210,6 +212,14 @@ class State:
         self.account.charge(spent + Spent(seconds=record["overhead_s"]))
 
     def _event(
-        self, kind: EventKind, words: str, identity: str | None = None, evaluation: Evaluation | None = None
+        self,
+        kind: EventKind,
+        words: str,
+        identity: str | None = None,
+        evaluation: Evaluation | None = None,
+        proposer: str | None = None,
     ) -> Event:
-        return Event(kind, self.step, words, identity, evaluation)
+        """About an idea, whose proposer is added, or about a proposer alone."""
+        if proposer is None and identity is not None:
+            proposer = self._ideas[identity].proposer
+        return Event(kind, self.step, words, identity, evaluation, proposer=proposer)

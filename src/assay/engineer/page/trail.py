@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.search import Idea
+from assay.search import Evaluation, Idea
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One evaluation. `seconds` since the search began; `speedup` is None for what did not pass or was not timed."""
+    """One evaluation, with the seconds since the search began and whether it was one of a knockoff."""
 
     seconds: float
-    identity: str
-    fidelity: str
-    passed: bool
-    speedup: float | None
-    words: str
+    evaluation: Evaluation
     knockoff: bool
+
+    @property
+    def speedup(self) -> float | None:
+        """None for what did not pass or was not timed."""
+        return None if self.evaluation.score is None else math.exp(self.evaluation.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +44,44 @@ class Trail:
     origins: Mapping[str, Idea]
     tried: tuple[Tried, ...]
 
-    def lineage(self, identity: str) -> list[tuple[str, Idea, float | None]]:
-        """An idea and its ancestors along the best parent each time, the eldest first, with their best speedups."""
-        found: list[tuple[str, Idea, float | None]] = []
-        while identity in self.origins and all(identity != one for one, _, _ in found):
-            origin = self.origins[identity]
-            found.append((identity, origin, self.best(identity)))
-            if not origin.parents:
-                break
-            identity = max(origin.parents, key=lambda parent: self.best(parent) or 0.0)
+    @property
+    def proposers(self) -> list[str]:
+        """In the order of their first ideas; a picture's colours go by it."""
+        return list(dict.fromkeys(origin.proposer for origin in self.origins.values()))
+
+    def timed(self, proposer: str) -> list[Tried]:
+        """Timings of one proposer's ideas, knockoffs left out."""
+        return [each for each in self.tried if each.speedup is not None and not each.knockoff
+                and self.origins[each.evaluation.identity].proposer == proposer]  # fmt: skip
+
+    def lineage(self, identity: str) -> list[str]:
+        """An idea and its ancestors along the best parent each time, the eldest first."""
+        found: list[str] = []
+        while identity in self.origins and identity not in found:
+            found.append(identity)
+            identity = self.parent(identity) or ""
         return found[::-1]
+
+    def parent(self, identity: str) -> str | None:
+        """The best of an idea's parents; None where it has none that is known."""
+        known = [parent for parent in self.origins[identity].parents if parent in self.origins]
+        return max(known, key=lambda parent: self.best(parent) or 0.0, default=None)
 
     def best(self, identity: str) -> float | None:
         """An idea's speedup at the highest fidelity that timed it, which is the last one."""
-        timed = [each.speedup for each in self.tried if each.identity == identity and each.speedup is not None]
+        timed = [each.speedup for each in self.of(identity) if each.speedup is not None]
         return timed[-1] if timed else None
+
+    def of(self, identity: str) -> list[Tried]:
+        """An idea's evaluations, its knockoffs' left out."""
+        return [each for each in self.tried if each.evaluation.identity == identity and not each.knockoff]
 
     def contributions(self) -> list[Contribution]:
         """By proposer, in the order of their first ideas."""
         found = []
-        for name in dict.fromkeys(origin.proposer for origin in self.origins.values()):
+        for name in self.proposers:
             own = {identity: origin for identity, origin in self.origins.items() if origin.proposer == name}
-            passed = {each.identity for each in self.tried if each.speedup is not None and not each.knockoff} & set(own)
+            passed = {each.evaluation.identity for each in self.timed(name)}
             speeds = [speed for identity in own if (speed := self.best(identity)) is not None]
             tokens, money = sum(o.tokens for o in own.values()), sum(o.money for o in own.values())
             found.append(Contribution(name, len(own), len(passed), max(speeds, default=None), tokens, money))
@@ -87,14 +104,6 @@ def read_trail(records: Sequence[Mapping[str, Any]]) -> Trail:
                 origins.setdefault(idea.identity, idea)
         elif record["kind"] == "evaluation":
             clock += float(record["wall_s"])
-            tried.append(_tried(record, clock))
+            evaluation = Evaluation.from_json(record["evaluation"])
+            tried.append(Tried(clock, evaluation, record["knockoff_of"] is not None))
     return Trail(strategy, origins, tuple(tried))
-
-
-def _tried(record: Mapping[str, Any], seconds: float) -> Tried:
-    found, score = record["evaluation"], record["evaluation"]["score"]
-    speedup = math.exp(score) if isinstance(score, (int, float)) else None
-    return Tried(
-        seconds, str(found["identity"]), str(found["fidelity"]), bool(found["passed"]), speedup, str(found["words"]),
-        record["knockoff_of"] is not None,
-    )  # fmt: skip

@@ -55,7 +55,7 @@ class Codegen:
             candidate = self._write(schedule)
             if (text := text_of(candidate)) not in self._texts:
                 self._texts.add(text)
-                return Idea(candidate, self.name, parents, words_of(schedule))
+                return Idea(candidate, self.name, parents, schedule_words(schedule))
         return None
 
     def _next(self, request: Request) -> tuple[Schedule, tuple[str, ...]] | None:
@@ -100,7 +100,7 @@ def text_of(candidate: Candidate) -> str:
     return candidate.files[0].text.partition("\n")[2] + " ".join(candidate.flags)
 
 
-def words_of(schedule: Schedule) -> str:
+def schedule_words(schedule: Schedule) -> str:
     """What is not as usual."""
     usual = Schedule().to_json()
     return ", ".join(f"{name}={value}" for name, value in schedule.to_json().items() if value != usual[name]) or "usual"

@@ -17,6 +17,7 @@ from assay.engineer.language.prompts import (
     schedule_messages,
     schedule_schema,
 )
+from assay.engineer.proposers.codegen import schedule_words
 from assay.machine.facts import MachineFacts
 from assay.search import Idea, Request
 
@@ -94,4 +95,5 @@ class ScheduleChooser:
         if text is None:
             return None
         schedule = read_schedule(text)
-        return self._asking.idea(generate(self._graph, schedule, self._task.name), self.name, request, "")
+        candidate = generate(self._graph, schedule, self._task.name)
+        return self._asking.idea(candidate, self.name, request, schedule_words(schedule))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core.sources import Candidate
 from assay.engineer.codegen.schedule import CHOICES, Schedule
-from assay.engineer.proposers.codegen import STARTS, schedule_of, text_of, words_of
+from assay.engineer.proposers.codegen import STARTS, schedule_of, schedule_words, text_of
 from assay.search import Idea, Request
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Tuner:
                 continue
             candidate = self._write(schedule)
             if text_of(candidate) not in known:
-                return Idea(candidate, self.name, (), words_of(schedule))
+                return Idea(candidate, self.name, (), schedule_words(schedule))
         return None
 
 
