@@ -1,6 +1,7 @@
-"""`python -m benchmarks.engineer [PATH] [--budget 5m] [--scaled] [--resume]`, or `... report` for the table.
+"""`python -m benchmarks.engineer [PATH] [--budget 5m] [--scaled] [--resume]`, or `... report` for the tables.
 
-Without a path, the built-in tasks. A task that cannot be optimised is a row with its reason.
+Without a path, the built-in tasks; `models` and `training` are whole models and training steps. What cannot be
+optimised is a row with its reason.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from assay.search import FileLedger
 from assay.tasks.listing import list_tasks
 from assay.tasks.load import load_task
 from benchmarks.engineer.report import render
+from benchmarks.engineer.whole import MODELS, TRAININGS, model_row, training_row
 from benchmarks.referee.results import ROOT, Record, Results
 
 DATA = ROOT / "docs" / "data" / "engineer.json"
 TABLE = ROOT / "docs" / "engineer-results.md"
+WHOLE = {"models": (MODELS, model_row), "training": (TRAININGS, training_row)}
 
 
 def main() -> int:
@@ -36,18 +39,38 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"path": arguments.path, "budget_s": parse_duration(arguments.budget), "scaled": arguments.scaled,
                 "strategy": arguments.strategy, "seed": arguments.seed}  # fmt: skip
-    names = [each.spec for each in list_tasks(Path(arguments.path) if arguments.path else None)]
-    chosen = [name for name in names if not arguments.only or Path(name).stem in arguments.only]
+    if arguments.path in WHOLE:
+        names = [str(path.relative_to(ROOT)) for path in WHOLE[arguments.path][0]]
+    else:
+        names = [each.spec for each in list_tasks(Path(arguments.path) if arguments.path else None)]
+    chosen = [name for name in names[:: arguments.every] if not arguments.only or Path(name).stem in arguments.only]
+    suite = arguments.suite or (arguments.path if arguments.path in WHOLE else "builtin")
     try:
-        with (
-            Results(arguments.json) as results,
-            results.begin(arguments.suite, settings, False, arguments.resume) as record,
-        ):
-            _run(chosen, settings, record)
+        with Results(arguments.json) as results, results.begin(suite, settings, False, arguments.resume) as record:
+            if arguments.path in WHOLE:
+                _run_whole(chosen, settings, record)
+            else:
+                _run(chosen, settings, record)
     except KeyboardInterrupt:
         print("\ninterrupted; the results are kept and --resume goes on", file=sys.stderr)
         return 130
     return 0
+
+
+def _run_whole(names: list[str], settings: dict[str, Any], record: Record) -> None:
+    record.total = len(names)
+    make = WHOLE[settings["path"]][1]
+    config = OptimizeConfig(settings["budget_s"], settings["strategy"], settings["seed"])
+    for name in names:
+        if record.has(name):
+            continue
+        try:
+            row = make(ROOT / name, config)
+        except AssayError as error:
+            row = {"parts": [], "left_out": {"": f"{error.what}: {error.value}"[:300]}, "whole": None}
+        whole = row["whole"]
+        words = "{:.2f}x [{:.2f}, {:.2f}]".format(*whole["speedup"]) if whole else "nothing certified"
+        record.add({"name": name, **row}, words)
 
 
 def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
@@ -83,9 +106,12 @@ def _row(found: Optimized) -> dict[str, Any]:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engineer", description=__doc__)
-    parser.add_argument("path", nargs="?", help="a folder of tasks (default: the built-in ones), or report")
+    parser.add_argument(
+        "path", nargs="?", help="a folder of tasks (default: the built-in ones), models, training, or report"
+    )
+    parser.add_argument("--every", type=int, default=1, help="every n-th task only, from the first on")
     parser.add_argument("--only", nargs="*", help="names of tasks")
-    parser.add_argument("--suite", default="builtin", help="the name of the record")
+    parser.add_argument("--suite", default="", help="the name of the record")
     parser.add_argument("--budget", default="5m", help="for each task")
     parser.add_argument("--strategy", default="evolution")
     parser.add_argument("--seed", type=int, default=0)

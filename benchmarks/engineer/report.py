@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from benchmarks.engineer.whole_report import whole_suite
+
 
 def render(data: Mapping[str, Any]) -> str:
     """Markdown."""
@@ -15,7 +17,7 @@ def render(data: Mapping[str, Any]) -> str:
     lines += [f"Machine: {machine.get('cpu_model') or 'unknown processor'}, {machine.get('cores')} cores, torch "
               f"{machine.get('torch')}.", ""]  # fmt: skip
     for name, suite in data["suites"].items():
-        lines += _suite(name, suite)
+        lines += whole_suite(name, suite) if name in ("models", "training") else _suite(name, suite)
     return "\n".join(lines) + "\n"
 
 

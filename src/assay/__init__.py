@@ -25,6 +25,7 @@ _HOMES = {
     "verify": "assay.api",
     "optimize": "assay.api",
     "apply": "assay.api",
+    "apply_to_training": "assay.api",
     "Referee": "assay.referee.judge",
     "JudgeConfig": "assay.core.config",
     "Depth": "assay.core.config",

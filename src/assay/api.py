@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assay.applied.model import Applied, apply_certificates
+from assay.applied.training import TrainingStep
+from assay.applied.training import apply_to_training as step_by_certificates
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.engineer.model import choose_parts, optimize_parts
@@ -114,6 +116,23 @@ def apply(model: Any, certificates: Iterable[Mapping[str, Any] | str | Path], ex
     the original serves otherwise. Raises InputError for a certificate that does not accept or verify.
     """
     return apply_certificates(model, [_certificate(one) for one in certificates], example_inputs)
+
+
+def apply_to_training(
+    model: Any, optimizer: Any, loss: Callable[..., Any], certificates: Iterable[Mapping[str, Any] | str | Path],
+    batch: Sequence[Any],
+) -> TrainingStep:  # fmt: skip
+    """A training step by certified kernels: call it with a batch, and it returns the loss (docs/training.md).
+
+    Args:
+        model, optimizer: trained in place.
+        loss: `loss(model, *batch)` gives a scalar tensor.
+        certificates: of `assay optimize FILE.py --train`, or their files.
+        batch: one, of the layout that the kernels were certified for.
+
+    Raises InputError for a certificate that does not accept or verify, and where none is about this step's gradients.
+    """
+    return step_by_certificates(model, optimizer, loss, [_certificate(c) for c in certificates], batch)
 
 
 def _certificate(certificate: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:

@@ -116,28 +116,37 @@ inline float erf_(float x) {
   return a < 0.93f || x != x ? near : far;
 }
 
-// The error function in half the time, within 3.5 units in the last place and 1.8e-7: one polynomial in the square,
-// fitted by least squares at 4000 Chebyshev nodes with weights that even out the relative error, and 1 beyond 3.7.
+// The error function in half the time, within 1.9 units in the last place and 1.1e-7: the polynomial of erf_
+// below 0.93, and beyond it 1 less a polynomial for what is missing, fitted by least squares at 4000 Chebyshev nodes.
+// Near -1, where a GELU adds 1 to it, it errs by 7e-8, twice the rounding of the result itself.
 inline float erf_loose_(float x) {
-  float a = x < -3.7f ? -3.7f : x > 3.7f ? 3.7f : x;
-  float t = __builtin_fmaf(a * a, 0.14609204232692719f, -1.0f);
-  float p = 0.000695800991f;
-  p = __builtin_fmaf(p, t, -0.00180314214f);
-  p = __builtin_fmaf(p, t, 0.0016465598f);
-  p = __builtin_fmaf(p, t, -0.00275600632f);
-  p = __builtin_fmaf(p, t, 0.00814814493f);
-  p = __builtin_fmaf(p, t, -0.0151677998f);
-  p = __builtin_fmaf(p, t, 0.0232950002f);
-  p = __builtin_fmaf(p, t, -0.0356492177f);
-  p = __builtin_fmaf(p, t, 0.0520735569f);
-  p = __builtin_fmaf(p, t, -0.0705803409f);
-  p = __builtin_fmaf(p, t, 0.0905333906f);
-  p = __builtin_fmaf(p, t, -0.112629719f);
-  p = __builtin_fmaf(p, t, 0.140794754f);
-  p = __builtin_fmaf(p, t, -0.190468222f);
-  p = __builtin_fmaf(p, t, 0.382137477f);
-  float found = a * p;
-  return x > 3.7f ? 1.0f : x < -3.7f ? -1.0f : found;
+  float a = x < 0 ? -x : x, z = a * a;
+  float p = 8.33997183e-05f;
+  p = __builtin_fmaf(p, z, -0.000813607476f);
+  p = __builtin_fmaf(p, z, 0.00520050153f);
+  p = __builtin_fmaf(p, z, -0.0268592108f);
+  p = __builtin_fmaf(p, z, 0.112836927f);
+  p = __builtin_fmaf(p, z, -0.376126349f);
+  p = __builtin_fmaf(p, z, 0.128379166f);
+  float near = __builtin_fmaf(a, p, a);
+  float b = a < 3.9f ? a : 3.9f;
+  float t = __builtin_fmaf(b, 0.6734007f, -1.6262627f);
+  float q = 0.000126402316f;
+  q = __builtin_fmaf(q, t, 0.000984418672f);
+  q = __builtin_fmaf(q, t, -0.00270666578f);
+  q = __builtin_fmaf(q, t, -0.00180587661f);
+  q = __builtin_fmaf(q, t, 0.0116872545f);
+  q = __builtin_fmaf(q, t, -0.0124043413f);
+  q = __builtin_fmaf(q, t, -0.00495289173f);
+  q = __builtin_fmaf(q, t, 0.0331511609f);
+  q = __builtin_fmaf(q, t, -0.0549476594f);
+  q = __builtin_fmaf(q, t, 0.0560352616f);
+  q = __builtin_fmaf(q, t, -0.0385125503f);
+  q = __builtin_fmaf(q, t, 0.0176206343f);
+  q = __builtin_fmaf(q, t, -0.00491210166f);
+  q = __builtin_fmaf(q, t, 0.000637016667f);
+  float found = a < 0.93f ? near : a > 3.9f ? 1.0f : 1.0f - q;
+  return x != x ? x : __builtin_copysignf(found, x);
 }
 
 inline double exp_(double x) {

@@ -1,0 +1,69 @@
+"""Whole models and training steps, before and after: what a user's own `assay optimize` gives, as rows."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from assay.applied.compare import compare
+from assay.applied.measured import compare_learning, time_steps
+from assay.applied.model import apply_certificates
+from assay.engineer.model import choose_parts, optimize_parts
+from assay.engineer.optimize import OptimizeConfig, Optimized
+from assay.engineer.own_module import load_own_module
+from assay.engineer.publishing import publish_found
+from assay.engineer.training.parts import optimize_step, step_parts, step_tasks
+from assay.engineer.training.recipe import load_recipe
+from assay.referee.judge import silent
+from benchmarks.referee.results import ROOT
+
+MODELS = sorted((ROOT / "benchmarks" / "engineer" / "models").glob("*.py"))
+TRAININGS = sorted((ROOT / "examples").glob("train_*.py"))
+_STEPS, _SEEDS, _MARGIN = 300, 5, 0.01
+
+
+def model_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
+    """A model in parts, and the whole of it in turns with eager and torch.compile."""
+    model, inputs = load_own_module(f"{path}:Model")
+    original, parts = copy.deepcopy(model), choose_parts(model, inputs)
+    with tempfile.TemporaryDirectory(prefix="assay-whole-") as folder:
+        runs, rows, certificates = Path(folder), [], []
+        for part, found, where in optimize_parts(parts, config, runs, silent):
+            rows.append(part.to_json(found))
+            certificates += _certificates(part.converted.task.name, found, where, runs)
+    row: dict[str, Any] = {"parts": rows, "left_out": parts.left_out, "whole": None}
+    if certificates:
+        apply_certificates(model, certificates, inputs)
+        row["whole"] = compare(original, model, inputs).to_json()
+    return row
+
+
+def training_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
+    """A training step in its two parts, the whole of it in turns with PyTorch's own, and the loss curves."""
+    recipe = load_recipe(path)
+    parts = step_parts(step_tasks(recipe))
+    with tempfile.TemporaryDirectory(prefix="assay-whole-") as folder:
+        runs, rows, certificates = Path(folder), [], []
+        for part, found, where in optimize_step(parts, config, runs, silent):
+            speedup = found.accepted.speedup if found.accepted else None
+            rows.append({"places": [part.name], "share": part.share, "speedup": speedup})
+            certificates += _certificates(part.task.name, found, where, runs)
+    row: dict[str, Any] = {"parts": rows, "left_out": {}, "whole": None}
+    if rows[0]["speedup"] is None:
+        return row
+    row["whole"] = asdict(time_steps(recipe, certificates))
+    curves = compare_learning(
+        recipe, certificates, steps=_STEPS, seeds=_SEEDS, margin=_MARGIN, progress=silent
+    ).to_json()  # fmt: skip
+    curves["last"] = {side: [one[-1] for one in curves.pop(side)] for side in ("original", "applied")}
+    return row | {"learning": curves | {"steps": _STEPS, "seeds": _SEEDS}}
+
+
+def _certificates(name: str, found: Optimized, where: Path, runs: Path) -> Iterator[dict[str, Any]]:
+    certificate = publish_found(name, found, where, runs).certificate
+    if certificate is not None:
+        yield certificate
