@@ -70,6 +70,6 @@ def _parts(row: Mapping[str, Any]) -> Iterator[str]:
 def _learning(found: Mapping[str, Any]) -> str:
     verdict = "not inferior" if found["not_inferior"] else "not shown to be as good"
     return (
-        f"- loss curves of {found['seeds']} seeds, {found['steps']} steps each: {verdict}; {found['difference']:+.3%} at "
-        f"the end, 95 % limit {found['limit']:+.3%}, margin {found['margin']:+.1%}"
+        f"- loss curves of {found['seeds']} seeds, {found['steps']} steps each: {verdict}; {found['difference']:+.3%} "
+        f"at the end, 95 % limit {found['limit']:+.3%}, margin {found['margin']:+.1%}"
     )
