@@ -1,5 +1,7 @@
 """Generated kernels before the referee: traced, lowered, fused, written, built and judged, on other shapes too."""
 
+import re
+
 import pytest
 
 from assay.core.config import Depth, JudgeConfig
@@ -45,6 +47,8 @@ FORMS = {
     "max_pool2d": "windows with steps",
     "mlp_block": "matrix products and what follows them",
     "blend_clamp": "numbers among the arguments",
+    "embedding_bag": "rows that are looked up, and asked for before",
+    "conv2d_backward": "the gradients of a convolution",
 }
 
 
@@ -74,6 +78,11 @@ def test_fusing_makes_one_loop_nest_of_a_softmax_and_apart_makes_four(tracing):
     graph = tracing.trace(load_task("softmax"))
     one, four = (generate(graph, Schedule(apart=apart, group=False), "s").files[0].text for apart in (False, True))
     assert (one.count("omp parallel"), four.count("omp parallel")) == (1, 4)
+
+
+def test_rows_of_sums_are_asked_for_before_they_are_needed(tracing):
+    text = generate(tracing.trace(load_task("embedding_bag")), Schedule(), "bags").files[0].text
+    assert re.search(r"ahead\w* = given_1\[std::min.*\n *prefetch\(&weights_1", text)
 
 
 def test_an_operator_without_a_generator_is_named(tracing):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sympy
+
 from assay.engineer.codegen import text
 from assay.engineer.codegen.form import Form
-from assay.engineer.codegen.index import Lookup, Size, cpp
+from assay.engineer.codegen.index import Lookup, Size, cpp, product, replaced
 from assay.engineer.codegen.program import Kind, Statement
 from assay.engineer.codegen.scalars import Call, Constant, Load, Position, Scalar, axes_of, positions
 from assay.engineer.codegen.scope import WORD, Scope
 from assay.engineer.codegen.text import LOADED, TYPES
+
+
+_AHEAD = 16
+"""Lookups. Sums of 20 rows of 512 bytes out of 5 MB: 250 us with none, 72 with 8 ahead, 66 with 20 on an EPYC."""
 
 
 class Elements:
@@ -78,7 +84,9 @@ class Elements:
         form = self._form
         producers = form.kernel.producers(one.buffer)
         if not producers:
-            return f"{one.buffer}[{self.place(one.offset, scope)}]"
+            place = self.place(one.offset, scope)
+            self._prefetch(one, scope)
+            return f"{one.buffer}[{place}]"
         step = producers[-1]
         rows = form.kernel.reduced and not set(step.axes) & set(form.kernel.reduced)
         if (step.kind is Kind.REDUCE or rows) and form.kernel.reduced:
@@ -88,6 +96,22 @@ class Elements:
         if step.buffer in self._kept:
             return f"{self._kept[step.buffer]}[{form.row_place()}]"
         return f"{one.buffer}[{self.place(one.offset, scope)}]"
+
+    def _prefetch(self, one: Load, scope: Scope) -> None:
+        """The row that will be looked up some iterations later: where it lies no processor can foresee."""
+        form, found = self._form, one.offset.atoms(Lookup)
+        if not form.by_lanes or not scope.lane or form.lane is None or len(found) != 1:
+            return
+        lookup = found.pop()
+        index = lookup.scalar
+        if not isinstance(index, Load) or one.offset.coeff(form.lane) != 1 or index.offset.has(form.lane):
+            return
+        name = f"ahead_{one.buffer}_{lookup.name}"
+        last = cpp(sympy.expand(product(form.program.buffers[index.buffer].shape)))
+        place = cpp(replaced(one.offset, {form.lane: sympy.Symbol("first"), lookup: sympy.Symbol(name)}))
+        later = f"std::min<int64_t>({cpp(index.offset)} + {_AHEAD}, {last} - 1)"
+        lines = [f"const int64_t {name} = {index.buffer}[{later}];", f"prefetch(&{one.buffer}[{place}], count);"]
+        scope.before += [line for line in lines if line not in scope.before]
 
     def _is_here(self, step: Statement, scope: Scope) -> bool:
         """Whether the step's value was computed in this very scope."""

@@ -220,6 +220,13 @@ inline T* scratch(int slot, int64_t count) {
   return static_cast<T*>(mine.memory[slot]);
 }
 
+// Asks for memory that will be read.
+template <typename T>
+inline void prefetch(const T* from, int64_t count) {
+  const char* bytes = reinterpret_cast<const char*>(from);
+  for (size_t at = 0; at < static_cast<size_t>(count) * sizeof(T); at += 64) __builtin_prefetch(bytes + at);
+}
+
 // Copies to memory that nobody reads soon: past the caches, so that a line is not read before it is overwritten.
 template <typename T>
 inline void stream(T* to, const T* from, int64_t count) {
