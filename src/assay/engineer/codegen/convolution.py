@@ -7,7 +7,7 @@ one ordinary convolution for each phase of its output (its place modulo the step
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -19,7 +19,7 @@ from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Convolution, Kind, Statement, Unsupported
 from assay.engineer.codegen.scalars import Scalar, call
-from assay.engineer.codegen.values import Builder, Value
+from assay.engineer.codegen.values import Builder, Generator, Value
 from assay.engineer.codegen.windows import padded
 from assay.engineer.graph import Node, Reference
 
@@ -211,5 +211,5 @@ def _turned(weight: Value, several: Sequence[_Phase]) -> Value:
     return Value((weight.shape[1], weight.shape[0], *counts), weight.dtype, at)
 
 
-GENERATORS: dict[str, Callable[[Builder, Node], Value | tuple[Value | None, ...]]] = {"aten.convolution": convolution}
+GENERATORS: dict[str, Generator] = {"aten.convolution": convolution}
 """By operator."""

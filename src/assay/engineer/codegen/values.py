@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import sympy
 
@@ -12,7 +12,8 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Buffer, Program
-from assay.engineer.codegen.scalars import Scalar, call, constant, load
+from assay.engineer.codegen.scalars import Scalar, call, constant, load, position
+from assay.engineer.graph import Node
 
 Index = tuple[Size, ...]
 
@@ -50,6 +51,11 @@ def held(buffer: Buffer) -> Value:
 def filled(shape: Sequence[Size], dtype: DType, value: float | int | bool) -> Value:
     """The same number everywhere."""
     return Value(tuple(shape), dtype, lambda _: constant(dtype, value))
+
+
+def numbers(shape: Sequence[Size], dtype: DType, size: Size) -> Value:
+    """The same symbolic number everywhere."""
+    return Value(tuple(shape), dtype, lambda _: position(dtype, size))
 
 
 def mapped(function: str, dtype: DType, arguments: Sequence[Value], *, heavy: bool = False) -> Value:
@@ -134,6 +140,10 @@ class Builder(Protocol):
     """What generators of single operators need of the lowering."""
 
     program: Program
+    nodes: Mapping[str, Node]
+    """The graph's, by name."""
+    roots: dict[str, str]
+    """For each view what it shares its memory with."""
 
     def one(self, argument: Any) -> Value:
         """The tensor that an argument names."""
@@ -146,3 +156,9 @@ class Builder(Protocol):
 
     def reduced(self, value: Value, dims: Sequence[int], operation: str, dtype: DType) -> Value:
         """Reduced over dimensions."""
+
+
+Lowered: TypeAlias = Value | tuple[Value | None, ...]
+"""A result, or several; None where a part of them is not generated."""
+Generator: TypeAlias = Callable[[Builder, Node], Lowered]
+"""What makes an operator's results."""

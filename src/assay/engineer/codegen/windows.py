@@ -7,7 +7,7 @@ in pooling and ceil_mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -19,7 +19,7 @@ from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Kind, Statement, Unsupported
 from assay.engineer.codegen.scalars import Scalar, call, constant, position
-from assay.engineer.codegen.values import Builder, Value
+from assay.engineer.codegen.values import Builder, Generator, Value
 from assay.engineer.graph import Node
 
 
@@ -158,7 +158,7 @@ def _adaptive_along(lowering: Builder, value: Value, dim: int, count: Size) -> V
     return lowering.reduced(Value(shape, dtype, at), [len(shape) - 1], "sum", dtype)
 
 
-GENERATORS: dict[str, Callable[[Builder, Node], Value | tuple[Value | None, ...]]] = {
+GENERATORS: dict[str, Generator] = {
     "aten.constant_pad_nd": constant_pad,
     "aten.max_pool2d_with_indices": max_pool,
     "aten.avg_pool2d": avg_pool,

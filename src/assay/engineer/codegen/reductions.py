@@ -1,0 +1,84 @@
+"""Sums, extrema, variances and scans."""
+
+from __future__ import annotations
+
+from assay.core.dtypes import DType
+from assay.engineer.codegen import index as ix
+from assay.engineer.codegen import values as vs
+from assay.engineer.codegen.program import Kind, Statement, Unsupported
+from assay.engineer.codegen.scalars import Scalar, call, position
+from assay.engineer.codegen.values import Builder, Generator, Value
+from assay.engineer.graph import Node
+
+_REDUCTIONS = {"prims.sum": "sum", "prims.amax": "max", "prims.amin": "min", "prims.prod": "prod"}
+_SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max"}
+_EXTREMES = {"aten.argmax": "max", "aten.argmin": "min"}
+
+
+def reduced(lowering: Builder, node: Node) -> Value:
+    """prims.sum and the like: over dimensions, which go."""
+    operation = _REDUCTIONS[node.operator]
+    return lowering.reduced(lowering.one(node.arguments[0]), node.arguments[1], operation, node.type.dtype)
+
+
+def scanned(lowering: Builder, node: Node) -> Value | tuple[Value | None, ...]:
+    """aten.cumsum and the like; of cummax the values alone."""
+    value, dtype = lowering.one(node.arguments[0]), (node.types[0] or node.type).dtype
+    axes = value.loops()
+    if not axes:
+        return value
+    along = axes[node.arguments[1] % len(axes)]
+    buffer = lowering.new(value.shape, dtype)
+    body = call(dtype, "convert", value.at(axes))
+    target = ix.flatten(axes, buffer.stride)
+    operation = _SCANS[node.operator]
+    lowering.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
+    found = vs.held(buffer)
+    return found if len(node.types) == 1 else (found, None)
+
+
+def variance(lowering: Builder, node: Node) -> Value:
+    """prims.var, in two passes."""
+    value, dims = lowering.one(node.arguments[0]), node.arguments[1]
+    correction = node.arguments[2] if len(node.arguments) > 2 else node.options.get("correction", 1.0)
+    dims = [d % len(value.shape) for d in dims]
+    dtype = node.type.dtype
+    count = ix.product(value.shape[d] for d in dims)
+    sums = lowering.reduced(value, dims, "sum", dtype)
+    mean = vs.mapped("div", dtype, [sums, vs.numbers(sums.shape, dtype, count)])
+    kept = [d for d in range(len(value.shape)) if d not in dims]
+    away = vs.mapped("sub", dtype, [value, vs.broadcast(mean, value.shape, kept)])
+    squares = lowering.reduced(vs.mapped("mul", dtype, [away, away]), dims, "sum", dtype)
+    # Corrected for the rounding of the mean (Chan, Golub and LeVeque 1983): far from zero it was 2 % of the result.
+    left = lowering.reduced(away, dims, "sum", dtype)
+    excess = vs.mapped("div", dtype, [vs.mapped("mul", dtype, [left, left]), vs.numbers(left.shape, dtype, count)])
+    total = vs.mapped("sub", dtype, [squares, excess])
+    return vs.mapped("div", dtype, [total, vs.numbers(squares.shape, dtype, count - int(correction))])
+
+
+def extreme_place(lowering: Builder, node: Node) -> Value:
+    """aten.argmax and argmin: the extreme value first, then the least place that has it."""
+    value = lowering.one(node.arguments[0])
+    dim = node.arguments[1] if len(node.arguments) > 1 else None
+    if dim is None:
+        raise Unsupported(f"{node.operator} over all dimensions")
+    keep = len(node.arguments) > 2 and bool(node.arguments[2])
+    dim %= len(value.shape)
+    best = lowering.reduced(value, [dim], _EXTREMES[node.operator], value.dtype)
+    size = value.shape[dim]
+
+    def at(index: vs.Index) -> Scalar:
+        here = call(DType.BOOL, "eq", value.at(index), best.at((*index[:dim], *index[dim + 1 :])))
+        return call(DType.INT64, "where", here, position(DType.INT64, index[dim]), position(DType.INT64, size))
+
+    found = lowering.reduced(Value(value.shape, DType.INT64, at), [dim], "min", DType.INT64)
+    return vs.reshaped(found, node.type.shape) if keep else found
+
+
+GENERATORS: dict[str, Generator] = {
+    **dict.fromkeys(_REDUCTIONS, reduced),
+    **dict.fromkeys(_SCANS, scanned),
+    "prims.var": variance,
+    **dict.fromkeys(_EXTREMES, extreme_place),
+}
+"""By operator."""
