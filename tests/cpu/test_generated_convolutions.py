@@ -44,3 +44,30 @@ def test_generated_convolutions_are_right(tracing, referee):
     # Of the 2 x 2, 3 and 1 x 2 x 1 phases of the last three, one meets no tap.
     assert candidate.files[0].text.count("convolve(") == 9 + 4 + 2 + 2
     assert is_right(referee, task, candidate)
+
+
+TURNED = """
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.apart = nn.ConvTranspose2d(6, 4, (3, 4), stride=(2, 3), padding=1, dilation=(3, 2), output_padding=1)
+        self.together = nn.ConvTranspose1d(6, 9, 5, stride=2, groups=3)
+        self.wide = nn.ConvTranspose3d(3, 6, 3, stride=2, padding=2, dilation=2, groups=3)
+
+    def forward(self, line, plane, volume):
+        return self.apart(plane), self.together(line), self.wide(volume)
+
+def get_inputs():
+    return [torch.randn(2, 6, 70), torch.randn(2, 6, 17, 18), torch.randn(2, 3, 5, 9, 10)]
+"""
+
+
+def test_turned_convolutions_with_groups_and_distances_are_right(tracing, referee):
+    task = plain_task(TURNED, "turned.py")
+    candidate = generate(tracing.trace(task), Schedule(), "turned")
+    # All phases of the first two, and one of eight of the last: taps two apart reach every other place only.
+    assert candidate.files[0].text.count("convolve(") == 2 * 3 + 2 + 1
+    assert is_right(referee, task, candidate)

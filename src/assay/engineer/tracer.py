@@ -17,12 +17,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from assay.engineer.composites import replacing
 from assay.referee.processes.loading import flatten, import_sources
 
 _KEPT_WHOLE = (
-    "convolution", "addmm", "mm", "bmm", "max_pool2d_with_indices", "avg_pool2d", "topk", "sort", "cumsum", "cumprod",
-    "cummax", "embedding", "_embedding_bag", "index_add", "scatter", "gather", "index_select",
-    "_adaptive_avg_pool2d",
+    "convolution", "addmm", "mm", "bmm", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d",
+    "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "topk", "sort", "cumsum", "cumprod", "cummax",
+    "cummin", "embedding", "_embedding_bag", "index_add", "scatter", "gather", "index_select",
 )  # fmt: skip
 """Operators with a generator of their own, or none at all; everything else is decomposed as far as PyTorch can."""
 _PACKET_BYTES = 4 << 20
@@ -85,7 +86,7 @@ def trace_model(torch: Any, model: Any, get_inputs: Callable[..., Sequence[Any]]
     def function(given: list[Any], weights: list[Any]) -> list[Any]:
         tensors = iter(given)
         full = [next(tensors) if isinstance(a, (torch.Tensor, float)) else a for a in arguments]
-        with torch.no_grad():
+        with torch.no_grad(), replacing():
             if not weights:
                 return flatten(torch, model(*full))
             named = dict(zip(state, weights, strict=True))

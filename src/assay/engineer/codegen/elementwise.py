@@ -24,7 +24,7 @@ _HEAVY = {
 }  # fmt: skip
 """Costs ten to thirty instructions an element."""
 _NUMBERS = ("aten.full_like", "aten.scalar_tensor", "prims.scalar_tensor", "aten.full", "prims.full", "constant")
-_UNDEFINED = ("prims.empty_strided", "aten.empty.memory_format", "aten.empty_like")
+_UNDEFINED = ("prims.empty_strided", "aten.empty.memory_format", "aten.empty_like", "aten.empty_permuted")
 
 
 def mapped(lowering: Builder, node: Node) -> Value:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.dtypes import DType
-from assay.engineer.codegen import convolution, elementwise, lookups, products, reductions, views, windows
+from assay.engineer.codegen import convolution, elementwise, lookups, padding, products, reductions, views, windows
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.index import Size
@@ -26,6 +26,7 @@ _GENERATORS: dict[str, vs.Generator] = (
     | reductions.GENERATORS
     | lookups.GENERATORS
     | products.GENERATORS
+    | padding.GENERATORS
     | windows.GENERATORS
     | convolution.GENERATORS
 )

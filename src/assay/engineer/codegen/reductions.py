@@ -5,14 +5,14 @@ from __future__ import annotations
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
-from assay.engineer.codegen.program import Kind, Statement, Unsupported
+from assay.engineer.codegen.program import Kind, Statement
 from assay.engineer.codegen.scalars import Scalar, call, position
-from assay.engineer.codegen.values import Builder, Generator, Value
+from assay.engineer.codegen.values import Builder, Generator, Lowered, Value
 from assay.engineer.graph import Node
 
 _REDUCTIONS = {"prims.sum": "sum", "prims.amax": "max", "prims.amin": "min", "prims.prod": "prod"}
-_SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max"}
-_EXTREMES = {"aten.argmax": "max", "aten.argmin": "min"}
+_SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max", "aten.cummin": "min"}
+_EXTREMES = {"aten.argmax": "max", "aten.argmin": "min", "aten.max.dim": "max", "aten.min.dim": "min"}
 
 
 def reduced(lowering: Builder, node: Node) -> Value:
@@ -21,7 +21,7 @@ def reduced(lowering: Builder, node: Node) -> Value:
     return lowering.reduced(lowering.one(node.arguments[0]), node.arguments[1], operation, node.type.dtype)
 
 
-def scanned(lowering: Builder, node: Node) -> Value | tuple[Value | None, ...]:
+def scanned(lowering: Builder, node: Node) -> Lowered:
     """aten.cumsum and the like; of cummax the values alone."""
     value, dtype = lowering.one(node.arguments[0]), (node.types[0] or node.type).dtype
     axes = value.loops()
@@ -57,28 +57,47 @@ def variance(lowering: Builder, node: Node) -> Value:
 
 
 def extreme_place(lowering: Builder, node: Node) -> Value:
-    """aten.argmax and argmin: the extreme value first, then the least place that has it."""
-    value = lowering.one(node.arguments[0])
+    """aten.argmax and argmin along one dimension, or of all elements in order."""
+    value, operation = lowering.one(node.arguments[0]), _EXTREMES[node.operator]
     dim = node.arguments[1] if len(node.arguments) > 1 else None
     if dim is None:
-        raise Unsupported(f"{node.operator} over all dimensions")
-    keep = len(node.arguments) > 2 and bool(node.arguments[2])
-    dim %= len(value.shape)
+        value, dim = vs.reshaped(value, [ix.product(value.shape)]), 0
+    best = lowering.reduced(value, [dim], operation, value.dtype)
+    return vs.reshaped(_place(lowering, value, dim, best), node.type.shape)
+
+
+def extreme(lowering: Builder, node: Node) -> Lowered:
+    """aten.max and min along a dimension: the values, and their places where somebody wants them."""
+    value, dim = lowering.one(node.arguments[0]), node.arguments[1]
     best = lowering.reduced(value, [dim], _EXTREMES[node.operator], value.dtype)
+    kinds = [kind for kind in node.types if kind is not None]
+    wanted = any(
+        other.operator == "getitem" and other.arguments[0].name == node.name and other.arguments[1] == 1
+        for other in lowering.nodes.values()
+    )
+    place = vs.reshaped(_place(lowering, value, dim, best), kinds[1].shape) if wanted else None
+    return vs.reshaped(best, kinds[0].shape), place
+
+
+def _place(lowering: Builder, value: Value, dim: int, best: Value) -> Value:
+    """The least place along a dimension that has the extreme value."""
+    dim %= len(value.shape)
     size = value.shape[dim]
 
     def at(index: vs.Index) -> Scalar:
         here = call(DType.BOOL, "eq", value.at(index), best.at((*index[:dim], *index[dim + 1 :])))
         return call(DType.INT64, "where", here, position(DType.INT64, index[dim]), position(DType.INT64, size))
 
-    found = lowering.reduced(Value(value.shape, DType.INT64, at), [dim], "min", DType.INT64)
-    return vs.reshaped(found, node.type.shape) if keep else found
+    return lowering.reduced(Value(value.shape, DType.INT64, at), [dim], "min", DType.INT64)
 
 
 GENERATORS: dict[str, Generator] = {
     **dict.fromkeys(_REDUCTIONS, reduced),
     **dict.fromkeys(_SCANS, scanned),
     "prims.var": variance,
-    **dict.fromkeys(_EXTREMES, extreme_place),
+    "aten.argmax": extreme_place,
+    "aten.argmin": extreme_place,
+    "aten.max.dim": extreme,
+    "aten.min.dim": extreme,
 }
 """By operator."""

@@ -1,0 +1,53 @@
+"""Operators with generators of their own, against eager PyTorch on sizes that are no multiple of a vector."""
+
+import pytest
+from test_generated_kernels import is_right, referee, tracing
+
+from assay.engineer.codegen.generate import Schedule, generate
+from assay.tasks.plain import plain_task
+
+__all__ = ["referee", "tracing"]
+
+HEAD = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+TASK = {"axes": {"rows": 13, "columns": 37}, "limits": {"rows": {"max": 21}, "columns": {"min": 7, "max": 70}}}
+
+def get_inputs(rows, columns):
+    return [torch.randn(rows, columns), torch.randn(rows, 6, columns)]
+
+"""
+
+MODELS = {
+    "extrema with their places": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        most, where = y.max(dim=1)
+        least, there = torch.min(x, dim=-1, keepdim=True)
+        return most, where, least, there, y.max(dim=2).values, y.argmin(), x.argmax(dim=0, keepdim=True)
+""",
+    "numbers made inside forward": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        return torch.min(x, torch.tensor(0.25)), torch.where(y > 0, y, torch.tensor(-1.0))
+""",
+    "recurrent cells": """
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gated, self.long = nn.GRUCell(6, 11), nn.LSTMCell(6, 5)
+
+    def forward(self, x, y):
+        steps = y.transpose(1, 2).reshape(-1, 6)
+        state = steps.new_zeros(steps.shape[0], 11) + 0.5
+        return self.gated(steps, state), *self.long(steps, (state[:, :5], state[:, 5:10]))
+""",
+}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_generated_operator_is_right(tracing, referee, model):
+    task = plain_task(HEAD + model, "operators.py")
+    assert is_right(referee, task, generate(tracing.trace(task), Schedule(), "operators"))
