@@ -44,6 +44,16 @@ class Model(nn.Module):
         state = steps.new_zeros(steps.shape[0], 11) + 0.5
         return self.gated(steps, state), *self.long(steps, (state[:, :5], state[:, 5:10]))
 """,
+    "products with a vector, with factors, and with what is turned twice": """
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 6))
+
+    def forward(self, x, y):
+        wide = torch.addmm(x[0], x, x.T @ x, beta=0.5, alpha=0.25)
+        return x @ y[0].T[:, :1], x[:1] @ y[0].T, y @ x[:1].T, wide, y.transpose(1, 2) @ self.weight.T, (y[0] @ x.T).T
+""",
 }
 
 

@@ -128,6 +128,8 @@ class Lowering:
         """The value in a buffer of its own, without gaps."""
         if value.buffer is not None:
             return value
+        if (found := vs.in_memory(self.program, value, range(len(value.shape)))) is not None:
+            return Value(value.shape, value.dtype, value.at, found.name)
         buffer = self.new(value.shape, value.dtype)
         axes = value.loops()
         target = ix.flatten(axes, buffer.stride)
@@ -156,9 +158,8 @@ class Lowering:
         """Give the output a buffer: the one that holds it already, or a copy."""
         value = self.one(Reference(name))
         order = self._graph.orders[index]
-        dense = all(order[d] <= order[d + 1] for d in range(len(order) - 1))
-        found = self.program.buffers.get(value.buffer or "")
-        if found is None or found.place is not Place.TEMPORARY or not dense:
+        found = vs.in_memory(self.program, value, order)
+        if found is None or found.place is not Place.TEMPORARY:
             found = self._copied(value, order)
         found.place, found.index = Place.OUTPUT, index
         self.program.outputs.append(found.name)

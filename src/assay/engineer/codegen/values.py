@@ -12,7 +12,7 @@ from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Buffer, Program
-from assay.engineer.codegen.scalars import Scalar, call, constant, load, position
+from assay.engineer.codegen.scalars import Load, Scalar, call, constant, load, position
 from assay.engineer.graph import Node
 
 Index = tuple[Size, ...]
@@ -46,6 +46,23 @@ def stored(name: str, shape: Sequence[Size], stride: Sequence[Size], dtype: DTyp
 def held(buffer: Buffer) -> Value:
     """The value of a whole buffer."""
     return stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
+
+
+def in_memory(program: Program, value: Value, order: Sequence[int]) -> Buffer | None:
+    """The buffer that holds exactly a value, its dimensions in this order from the slowest to the fastest.
+
+    What was turned twice is found where it lies.
+    """
+    if value.buffer is not None and list(order) == sorted(order):
+        return program.buffers[value.buffer]
+    axes = value.loops()
+    body = value.at(axes)
+    if not isinstance(body, Load):
+        return None
+    buffer = program.buffers[body.buffer]
+    whole = ix.is_contiguous(buffer.shape, buffer.stride) and ix.same(ix.product(buffer.shape), ix.product(value.shape))
+    place = ix.flatten([axes[d] for d in order], ix.contiguous([value.shape[d] for d in order]))
+    return buffer if whole and ix.same(body.offset, place) else None
 
 
 def filled(shape: Sequence[Size], dtype: DType, value: float | int | bool) -> Value:
