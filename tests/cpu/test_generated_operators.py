@@ -13,7 +13,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-TASK = {"axes": {"rows": 13, "columns": 37}, "limits": {"rows": {"max": 21}, "columns": {"min": 7, "max": 70}}}
+TASK = {
+    "axes": {"rows": 13, "columns": 37},
+    "limits": {"rows": {"min": 6, "max": 21}, "columns": {"min": 7, "max": 70}},
+}
 
 def get_inputs(rows, columns):
     return [torch.randn(rows, columns), torch.randn(rows, 6, columns)]
@@ -53,6 +56,26 @@ class Model(nn.Module):
     def forward(self, x, y):
         wide = torch.addmm(x[0], x, x.T @ x, beta=0.5, alpha=0.25)
         return x @ y[0].T[:, :1], x[:1] @ y[0].T, y @ x[:1].T, wide, y.transpose(1, 2) @ self.weight.T, (y[0] @ x.T).T
+""",
+    "the best of a row, largest and smallest": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        return torch.topk(x, 3)[0], torch.topk(y, 2, 1, largest=False)[0], x.cummin(1).values, x.cumprod(0)
+""",
+    "places that are data": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        order = x.argmax(1) % 6
+        rows = torch.arange(x.shape[0])
+        scattered = torch.zeros_like(x).scatter_add(1, (x > 0).long(), x)
+        return (y[rows, order], y[:, order[:5] - 6, 2:], y[rows[:4, None], :, order[None, :3]], scattered,
+                torch.zeros_like(x).scatter(0, (x[:1] > 0).long(), x), F.pad(y, (2, 1), mode="reflect"),
+                F.unfold(y[None], (2, 3), padding=1), F.pad(y, (3, 2), mode="replicate"))
+""",
+    "functions of the standard library": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        return torch.hypot(x, 2 * x), torch.lgamma(x.abs() + 0.5), torch.copysign(x, -x)
 """,
 }
 

@@ -23,7 +23,7 @@ from assay.referee.processes.loading import flatten, import_sources
 _KEPT_WHOLE = (
     "convolution", "addmm", "mm", "bmm", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d",
     "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "topk", "sort", "cumsum", "cumprod", "cummax",
-    "cummin", "embedding", "_embedding_bag", "index_add", "scatter", "gather", "index_select",
+    "cummin", "embedding", "_embedding_bag", "index_add", "scatter", "scatter_add", "gather", "index_select",
 )  # fmt: skip
 """Operators with a generator of their own, or none at all; everything else is decomposed as far as PyTorch can."""
 _PACKET_BYTES = 4 << 20

@@ -62,14 +62,17 @@ inline void convolve(Convolution c, const float* input, const float* weight, con
     c.width = c.out_width = places;
     c.plane_rows = c.out_rows = c.out_planes = 1;
   }
-  const int64_t positions = ((c.out_planes - 1) * c.plane_rows + c.out_rows - 1) * c.width + c.out_width;
+  // One plane by itself where it is long enough for its last tile not to matter: rows between planes are left out.
+  const int64_t plane = (c.out_rows - 1) * c.width + c.out_width, apart = plane >= kChunk ? c.out_planes : 1;
+  const int64_t positions = plane + (c.out_planes / apart - 1) * c.plane_rows * c.width;
   const int64_t blocks = (c.outs + kChannels - 1) / kChannels, chunks = (positions + kChunk - 1) / kChunk;
   const int64_t images = c.batch * c.groups;
 #pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t task = 0; task < images * blocks * chunks; task++) {
-    const int64_t chunk = task % chunks, block = task / chunks % blocks, image = task / chunks / blocks;
+  for (int64_t task = 0; task < images * blocks * apart * chunks; task++) {
+    const int64_t chunk = task % chunks, part = task / chunks % apart, all = task / chunks / apart;
+    const int64_t block = all % blocks, image = all / blocks, shift = part * c.plane_rows * c.width;
     const int64_t batch = image / c.groups, group = image % c.groups;
-    const float* from = input + batch * c.batch_step + group * c.group_step;
+    const float* from = input + batch * c.batch_step + group * c.group_step + shift;
     const int64_t first = group * c.outs + block * kChannels,
                   channels = std::min(kChannels, c.outs - block * kChannels);
     const int64_t end = std::min((chunk + 1) * kChunk, positions);
@@ -90,7 +93,7 @@ inline void convolve(Convolution c, const float* input, const float* weight, con
       }
       for (int64_t m = 0; m < channels; m++) {
         const int64_t channel = batch * c.groups * c.outs + first + m;
-        store(c, kept + m * kTile + (p - start), out + channel * places, p, count);
+        store(c, kept + m * kTile + (p - start), out + channel * places, p + shift, count);
       }
       p += count;
     }

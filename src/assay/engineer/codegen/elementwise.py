@@ -15,12 +15,13 @@ _MAPS = {
     "add", "sub", "mul", "div", "neg", "abs", "sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log1p",
     "log2", "log10", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf", "erfc", "floor",
     "ceil", "trunc", "round", "sign", "maximum", "minimum", "pow", "eq", "ne", "lt", "le", "gt", "ge", "where",
-    "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "remainder", "fmod", "atan2", "isfinite",
+    "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "remainder", "fmod", "atan2", "isfinite", "signbit",
+    "hypot", "lgamma",
 }  # fmt: skip
 """prims.NAME is the prelude's function NAME."""
 _HEAVY = {
     "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin",
-    "acos", "atan", "erf", "erfc", "pow", "atan2",
+    "acos", "atan", "erf", "erfc", "pow", "atan2", "hypot", "lgamma",
 }  # fmt: skip
 """Costs ten to thirty instructions an element."""
 _NUMBERS = ("aten.full_like", "aten.scalar_tensor", "prims.scalar_tensor", "aten.full", "prims.full", "constant")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
-from assay.engineer.codegen.program import Kind, Statement
-from assay.engineer.codegen.scalars import Scalar, call, position
+from assay.engineer.codegen.program import Unsupported
+from assay.engineer.codegen.scalars import Scalar, call, constant, position
 from assay.engineer.codegen.values import Builder, Generator, Lowered, Value
 from assay.engineer.graph import Node
 
 _REDUCTIONS = {"prims.sum": "sum", "prims.amax": "max", "prims.amin": "min", "prims.prod": "prod"}
 _SCANS = {"aten.cumsum": "sum", "aten.cumprod": "prod", "aten.cummax": "max", "aten.cummin": "min"}
 _EXTREMES = {"aten.argmax": "max", "aten.argmin": "min", "aten.max.dim": "max", "aten.min.dim": "min"}
+_MOST_CHOSEN = 16
+"""Each of the best takes two passes over the row."""
 
 
 def reduced(lowering: Builder, node: Node) -> Value:
@@ -24,16 +29,9 @@ def reduced(lowering: Builder, node: Node) -> Value:
 def scanned(lowering: Builder, node: Node) -> Lowered:
     """aten.cumsum and the like; of cummax the values alone."""
     value, dtype = lowering.one(node.arguments[0]), (node.types[0] or node.type).dtype
-    axes = value.loops()
-    if not axes:
+    if not value.shape:
         return value
-    along = axes[node.arguments[1] % len(axes)]
-    buffer = lowering.new(value.shape, dtype)
-    body = call(dtype, "convert", value.at(axes))
-    target = ix.flatten(axes, buffer.stride)
-    operation = _SCANS[node.operator]
-    lowering.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
-    found = vs.held(buffer)
+    found = vs.scanned(lowering, value, node.arguments[1], _SCANS[node.operator], dtype)
     return found if len(node.types) == 1 else (found, None)
 
 
@@ -91,6 +89,37 @@ def _place(lowering: Builder, value: Value, dim: int, best: Value) -> Value:
     return lowering.reduced(Value(value.shape, DType.INT64, at), [dim], "min", DType.INT64)
 
 
+def topk(lowering: Builder, node: Node) -> Lowered:
+    """aten.topk: the best, then the best of the others, and so on; values and places."""
+    value, count = lowering.one(node.arguments[0]), int(node.arguments[1])
+    dim = (node.arguments[2] if len(node.arguments) > 2 else -1) % len(value.shape)
+    largest = len(node.arguments) < 4 or bool(node.arguments[3])
+    if count > _MOST_CHOSEN or not value.dtype.is_floating:
+        raise Unsupported(f"the {count} best in {value.dtype.value}: more than {_MOST_CHOSEN} would be sorted")
+    operation, worst = ("max", -math.inf) if largest else ("min", math.inf)
+    best: list[Value] = []
+    places: list[Value] = []
+    for _ in range(count):
+        left = _without(value, dim, places, worst)
+        best.append(lowering.reduced(left, [dim], operation, value.dtype))
+        places.append(_place(lowering, left, dim, best[-1]))
+    return vs.stacked(lowering, best, dim), vs.stacked(lowering, places, dim)
+
+
+def _without(value: Value, dim: int, places: Sequence[Value], instead: float) -> Value:
+    """A value with a number in the places that were chosen before."""
+    chosen = tuple(places)
+
+    def at(index: vs.Index) -> Scalar:
+        found, row = value.at(index), (*index[:dim], *index[dim + 1 :])
+        for place in chosen:
+            here = call(DType.BOOL, "eq", position(DType.INT64, index[dim]), place.at(row))
+            found = call(value.dtype, "where", here, constant(value.dtype, instead), found)
+        return found
+
+    return Value(value.shape, value.dtype, at)
+
+
 GENERATORS: dict[str, Generator] = {
     **dict.fromkeys(_REDUCTIONS, reduced),
     **dict.fromkeys(_SCANS, scanned),
@@ -99,5 +128,6 @@ GENERATORS: dict[str, Generator] = {
     "aten.argmin": extreme_place,
     "aten.max.dim": extreme,
     "aten.min.dim": extreme,
+    "aten.topk": topk,
 }
 """By operator."""

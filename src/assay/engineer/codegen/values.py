@@ -11,7 +11,7 @@ import sympy
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Buffer, Program
+from assay.engineer.codegen.program import Buffer, Kind, Program, Statement
 from assay.engineer.codegen.scalars import Load, Scalar, call, constant, load, position
 from assay.engineer.graph import Node
 
@@ -173,6 +173,27 @@ class Builder(Protocol):
 
     def reduced(self, value: Value, dims: Sequence[int], operation: str, dtype: DType) -> Value:
         """Reduced over dimensions."""
+
+
+def scanned(lowering: Builder, value: Value, dim: int, operation: str, dtype: DType) -> Value:
+    """Each element from those before it along a dimension, in a buffer."""
+    axes = value.loops()
+    buffer = lowering.new(value.shape, dtype)
+    body, target = call(dtype, "convert", value.at(axes)), ix.flatten(axes, buffer.stride)
+    along = axes[dim % len(axes)]
+    lowering.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
+    return held(buffer)
+
+
+def stacked(lowering: Builder, parts: Sequence[Value], dim: int) -> Value:
+    """Values of one shape along a new dimension, in a buffer."""
+    shape, dtype = parts[0].shape, parts[0].dtype
+    buffer = lowering.new((*shape[:dim], sympy.Integer(len(parts)), *shape[dim:]), dtype)
+    for number, part in enumerate(parts):
+        axes = part.loops()
+        target = ix.flatten((*axes[:dim], sympy.Integer(number), *axes[dim:]), buffer.stride)
+        lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, part.at(axes)))
+    return held(buffer)
 
 
 Lowered: TypeAlias = Value | tuple[Value | None, ...]
