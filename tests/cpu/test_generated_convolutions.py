@@ -56,9 +56,11 @@ class Model(nn.Module):
         self.apart = nn.ConvTranspose2d(6, 4, (3, 4), stride=(2, 3), padding=1, dilation=(3, 2), output_padding=1)
         self.together = nn.ConvTranspose1d(6, 9, 5, stride=2, groups=3)
         self.wide = nn.ConvTranspose3d(3, 6, 3, stride=2, padding=2, dilation=2, groups=3)
+        self.bordered = nn.ConvTranspose2d(6, 8, 5, padding=1, dilation=2, groups=2)
+        self.small = nn.ConvTranspose3d(3, 7, (5, 4, 5), padding=(0, 1, 2), bias=False)
 
     def forward(self, line, plane, volume):
-        return self.apart(plane), self.together(line), self.wide(volume)
+        return (self.apart(plane), self.together(line), self.wide(volume), self.bordered(plane), self.small(volume))
 
 def get_inputs():
     return [torch.randn(2, 6, 70), torch.randn(2, 6, 17, 18), torch.randn(2, 3, 5, 9, 10)]
@@ -69,5 +71,7 @@ def test_turned_convolutions_with_groups_and_distances_are_right(tracing, refere
     task = plain_task(TURNED, "turned.py")
     candidate = generate(tracing.trace(task), Schedule(), "turned")
     # All phases of the first two, and one of eight of the last: taps two apart reach every other place only.
-    assert candidate.files[0].text.count("convolve(") == 2 * 3 + 2 + 1
+    text = candidate.files[0].text
+    assert text.count("convolve(") == 2 * 3 + 2 + 1
+    assert text.count("spread(") == 2, "with steps of one, and mostly borders: from the inputs"
     assert is_right(referee, task, candidate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import sympy
 
@@ -14,7 +14,7 @@ from assay.engineer.codegen import values as vs
 from assay.engineer.codegen.direct import Window, biased, routine
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.padding import padded
-from assay.engineer.codegen.program import Kind, Statement, Unsupported
+from assay.engineer.codegen.program import Kind, Spread, Statement, Unsupported
 from assay.engineer.codegen.scalars import Scalar
 from assay.engineer.codegen.values import Builder, Value
 
@@ -24,6 +24,8 @@ def transposed(
     shape: Sequence[Size], groups: int,
 ) -> Value:  # fmt: skip
     """One ordinary convolution for each phase of the output, its place modulo the step, with the taps that reach it."""
+    if _is_mostly_border(lowering, value, weight, window, shape):
+        return _spread(lowering, value, weight, bias, window, pad, shape, groups)
     dims = zip(window.step, window.dilation, pad, window.sizes, value.shape[2:], shape[2:], strict=True)
     phases = [[_Phase.of(p, s, d, border, int(k), size, n) for p in range(s)] for s, d, border, k, size, n in dims]
     before = [sympy.Integer(max(max(-one.first, 0) for one in several)) for several in phases]
@@ -46,6 +48,46 @@ def transposed(
         at = [*axes[:2], *(q * s + one.phase for q, s, one in zip(axes[2:], window.step, several, strict=True))]
         target = ix.flatten(at, buffer.stride)
         lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, made.at(axes)))
+    return vs.held(buffer)
+
+
+_TOO_MUCH = 1.3
+"""Times as many multiplications: below that, adding each contribution where it belongs takes as long as is saved."""
+_ADDING = 4.0
+"""Multiplications that take as long as adding one contribution, of which there is one for all of a group's channels."""
+
+
+def _is_mostly_border(lowering: Builder, value: Value, weight: Value, window: Window, shape: Sequence[Size]) -> bool:
+    """Whether most of what an ordinary convolution would multiply by is zeros around the input, at the task's sizes."""
+    if any(s != 1 for s in window.step) or not any(ix.hinted(size, {}) > 1 for size in window.sizes):
+        return False
+    reach = [(int(k) - 1) * d for k, d in zip(window.sizes, window.dilation, strict=True)]
+    given = [ix.hinted(size, lowering.program.hints) for size in value.shape[2:]]
+    made = [ix.hinted(size, lowering.program.hints) for size in shape[2:]]
+    made[-1] += reach[-1]
+    few = ix.hinted(weight.shape[0], {})
+    return prod(made) > prod(given) * (_TOO_MUCH + _ADDING / few)
+
+
+def _spread(
+    lowering: Builder, value: Value, weight: Value, bias: Value | None, window: Window, pad: Sequence[int],
+    shape: Sequence[Size], groups: int,
+) -> Value:  # fmt: skip
+    """By the routine of spread.h."""
+    ones, buffer = [1] * (5 - len(shape)), lowering.new(shape, value.dtype)
+    source, kernel = lowering.stored(value), lowering.stored(weight)
+    given = None if bias is None else lowering.stored(bias)
+    assert source.buffer is not None
+    assert kernel.buffer is not None
+    one = sympy.Integer(1)
+    lowering.program.steps.append(
+        Spread(
+            buffer.name, source.buffer, kernel.buffer, None if given is None else given.buffer, shape[0], groups,
+            ix.floor_div(weight.shape[0], sympy.Integer(groups)), weight.shape[1],
+            (*[one] * len(ones), *value.shape[2:]), (*[one] * len(ones), *window.sizes), (*[0] * len(ones), *pad),
+            (*ones, *window.dilation), (*[one] * len(ones), *shape[2:]),
+        )
+    )  # fmt: skip
     return vs.held(buffer)
 
 
