@@ -72,6 +72,12 @@ class Model(nn.Module):
                 torch.zeros_like(x).scatter(0, (x[:1] > 0).long(), x), F.pad(y, (2, 1), mode="reflect"),
                 F.unfold(y[None], (2, 3), padding=1), F.pad(y, (3, 2), mode="replicate"))
 """,
+    "exponentials far from zero": """
+class Model(nn.Module):
+    def forward(self, x, y):
+        far = 20 * x.clamp(-5, 4)
+        return torch.exp(far), torch.sigmoid(60 * x), F.softplus(30 * y), F.elu(50 * y), F.selu(x), F.logsigmoid(far)
+""",
     "functions of the standard library": """
 class Model(nn.Module):
     def forward(self, x, y):
