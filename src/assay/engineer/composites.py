@@ -75,6 +75,22 @@ def _tensor(torch: Any, data: Any, *, dtype: Any = None, device: Any = None, **_
     return torch.full((), data, dtype=dtype or usual, device=device)
 
 
+def padded(value: Any, pads: Sequence[Any], fill: float = 0.0) -> Any:
+    """Padding as concatenation: PyTorch's own rule takes sizes for constants, or writes into what it has made."""
+    torch = sys.modules["torch"]
+    if any(pad < 0 for pad in pads):
+        raise NotImplementedError("padding that cuts")
+    for place in range(len(pads) // 2):
+        dim = value.dim() - 1 - place
+        parts = [value]
+        for count, where in ((pads[2 * place], 0), (pads[2 * place + 1], len(parts))):
+            if count:
+                shape = [*value.shape[:dim], count, *value.shape[dim + 1 :]]
+                parts.insert(where if where == 0 else len(parts), torch.full(shape, fill, dtype=value.dtype))
+        value = torch.cat(parts, dim) if len(parts) > 1 else value
+    return value
+
+
 _RULES: dict[str, Callable[..., Any]] = {
     "max_pool1d": _max_pool1d, "gru_cell": _gru_cell, "lstm_cell": _lstm_cell, "tensor": _tensor,
 }  # fmt: skip
