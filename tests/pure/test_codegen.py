@@ -181,3 +181,23 @@ def test_a_program_knows_nothing_of_the_one_before():
     assert "int64_t x1" in integers
     assert text(read_graph(data)) == first
     assert "const int64_t tile" in first
+
+
+def test_a_product_reads_what_was_turned_twice_where_it_lies_and_fills_its_result_itself():
+    square, turned = tensor([COLS, COLS]), tensor([COLS, ROWS])
+    graph = read_graph(
+        graph_data(
+            [
+                node("t", "prims.transpose.default", [ref("x"), [1, 0]], turned),
+                node("u", "prims.transpose.default", [ref("t"), [1, 0]], tensor([ROWS, COLS])),
+                node("p", "aten.mm.default", [ref("t"), ref("u")], square),
+                node("q", "prims.transpose.default", [ref("p"), [1, 0]], square),
+                node("r", "prims.transpose.default", [ref("q"), [1, 0]], square),
+            ],
+            ["r"],
+        )
+    )
+    program = lower(graph)
+    (product,) = program.steps
+    assert (product.left, product.left_turned, product.right, product.right_turned) == ("x", True, "x", False)
+    assert program.outputs == [product.buffer]

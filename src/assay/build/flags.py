@@ -14,7 +14,7 @@ _ALLOWED = re.compile(
     "|".join((
         r"-O(0|1|2|3|s|fast)", r"-std=(c|gnu)\+\+(14|17|20|2a|23|2b)", r"-march=(native|x86-64(-v[234])?)",
         r"-mtune=native", r"-m(avx2|fma|f16c|bmi2|avx512(f|bw|cd|dq|vl|vnni|bf16|fp16|vbmi))",
-        r"-mprefer-vector-width=(128|256|512)", r"-f(no-)?(fast-math|unroll-loops|math-errno|trapping-math)",
+        r"-mprefer-vector-width=(128|256|512)", r"-f(no-)?(fast-math|unroll-loops|math-errno|trapping-math|tree-pre)",
         r"-f(no-)?(associative-math|reciprocal-math|signed-zeros|finite-math-only|tree-vectorize|openmp(-simd)?)",
         r"-f(no-)?(strict-aliasing|exceptions|rtti|inline-functions|omit-frame-pointer|rounding-math|ipa-pta)",
         r"-fno-semantic-interposition", r"-funsafe-math-optimizations", r"-ffp-contract=(off|on|fast)",

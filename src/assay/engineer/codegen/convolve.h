@@ -62,14 +62,22 @@ inline void convolve(Convolution c, const float* input, const float* weight, con
     c.width = c.out_width = places;
     c.plane_rows = c.out_rows = c.out_planes = 1;
   }
-  const int64_t positions = ((c.out_planes - 1) * c.plane_rows + c.out_rows - 1) * c.width + c.out_width;
+  // Rows by themselves where that leaves out more than it rounds up, else planes that are long enough for their last
+  // tile not to matter: what lies between is not computed.
+  const auto vectors_of = [](int64_t count) { return (count + kLanes - 1) / kLanes; };
+  const int64_t plane = (c.out_rows - 1) * c.width + c.out_width;
+  const bool by_rows = c.out_width >= 2 * kLanes && 21 * c.out_rows * vectors_of(c.out_width) < 20 * vectors_of(plane);
+  const int64_t lines = by_rows ? c.out_rows : 1, apart = lines * (by_rows || plane >= kChunk ? c.out_planes : 1);
+  const int64_t positions = by_rows ? c.out_width : plane + (c.out_planes / apart - 1) * c.plane_rows * c.width;
   const int64_t blocks = (c.outs + kChannels - 1) / kChannels, chunks = (positions + kChunk - 1) / kChunk;
   const int64_t images = c.batch * c.groups;
 #pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t task = 0; task < images * blocks * chunks; task++) {
-    const int64_t chunk = task % chunks, block = task / chunks % blocks, image = task / chunks / blocks;
+  for (int64_t task = 0; task < images * blocks * apart * chunks; task++) {
+    const int64_t chunk = task % chunks, part = task / chunks % apart, all = task / chunks / apart;
+    const int64_t block = all % blocks, image = all / blocks,
+                  shift = (part / lines * c.plane_rows + part % lines) * c.width;
     const int64_t batch = image / c.groups, group = image % c.groups;
-    const float* from = input + batch * c.batch_step + group * c.group_step;
+    const float* from = input + batch * c.batch_step + group * c.group_step + shift;
     const int64_t first = group * c.outs + block * kChannels,
                   channels = std::min(kChannels, c.outs - block * kChannels);
     const int64_t end = std::min((chunk + 1) * kChunk, positions);
@@ -90,7 +98,7 @@ inline void convolve(Convolution c, const float* input, const float* weight, con
       }
       for (int64_t m = 0; m < channels; m++) {
         const int64_t channel = batch * c.groups * c.outs + first + m;
-        store(c, kept + m * kTile + (p - start), out + channel * places, p, count);
+        store(c, kept + m * kTile + (p - start), out + channel * places, p + shift, count);
       }
       p += count;
     }

@@ -12,7 +12,6 @@ from assay.engineer.codegen.scalars import Call, Constant, Load, Position, Scala
 from assay.engineer.codegen.scope import WORD, Scope
 from assay.engineer.codegen.text import LOADED, TYPES
 
-
 _AHEAD = 16
 """Lookups. Sums of 20 rows of 512 bytes out of 5 MB: 250 us with none, 72 with 8 ahead, 66 with 20 on an EPYC."""
 

@@ -18,14 +18,14 @@ from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Loop, cpp
 from assay.engineer.codegen.nest import Nest, unravelled
-from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Unsupported
-from assay.engineer.codegen.routines import convolution, product, product_of_piece
+from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Spread, Unsupported
+from assay.engineer.codegen.routines import convolution, product, product_of_piece, spread
 from assay.engineer.codegen.scalars import Position, loads_in, walk
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import MEMORY, TYPES
 
-PRELUDE, TILE, MULTIPLY, CONVOLVE = (
-    Path(__file__).with_name(name) for name in ("prelude.h", "tile.h", "multiply.h", "convolve.h")
+PRELUDE, TILE, MULTIPLY, CONVOLVE, SPREAD = (
+    Path(__file__).with_name(name) for name in ("prelude.h", "tile.h", "multiply.h", "convolve.h", "spread.h")
 )
 """Copied into candidates, which are self-contained folders."""
 
@@ -61,6 +61,9 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
         elif isinstance(kernel, Convolution):
             body += convolution(kernel, next_slot)
             next_slot += 1
+        elif isinstance(kernel, Spread):
+            body += spread(kernel, next_slot)
+            next_slot += 3
         elif isinstance(kernel, Finished):
             nest = Nest(program, kernel.kernel, shared, schedule, next_slot + 2, alone=False, lane=kernel.columns)
             body += product(kernel.product, next_slot, nest.row_lines("row"))
@@ -163,7 +166,8 @@ def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
 
 def _headers(kernels: Sequence[Step]) -> tuple[Path, ...]:
     kinds = {type(kernel) for kernel in parts(kernels)}
-    routines = [header for kind, header in ((Product, MULTIPLY), (Convolution, CONVOLVE)) if kind in kinds]
+    headers = ((Product, (MULTIPLY,)), (Convolution, (CONVOLVE,)), (Spread, (MULTIPLY, SPREAD)))
+    routines = dict.fromkeys(header for kind, several in headers if kind in kinds for header in several)
     return (PRELUDE, TILE, *routines) if routines else (PRELUDE,)
 
 

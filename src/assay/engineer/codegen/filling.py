@@ -63,7 +63,7 @@ class Filling:
         if step.kind is Kind.SCAN:
             carried = f"carry_{step.buffer}{'[lane]' if form.by_lanes else ''}"
             lines.append(f"{carried} = {text.COMBINE[step.operation].format(a=carried, b=f'({value})')};")
-            value = carried
+            value = f"static_cast<{TYPES[step.body.dtype]}>({carried})"
         lines.append(f"const {TYPES[step.body.dtype]} {name} = {value};")
         if self._is_streamed(step):
             place = form.lane.name if form.in_rows and form.lane is not None else "lane"
@@ -103,17 +103,19 @@ class Filling:
         if self.by_parts(step):
             return [f"double total_{step.buffer} = 0.0;"]
         if form.by_lanes:
-            return [f"{self._sum_type(step)} {carried}[{form.lanes}];",
+            return [f"{self._total_type(step)} {carried}[{form.lanes}];",
                     f"for (int lane = 0; lane < {form.lanes}; lane++) {carried}[lane] = {start};"]  # fmt: skip
-        return [f"{TYPES[step.body.dtype]} {carried} = {start};"]
+        kind = self._total_type(step) if step.kind is Kind.SCAN else TYPES[step.body.dtype]
+        return [f"{kind} {carried} = {start};"]
 
-    def _sum_type(self, step: Statement) -> str:
-        """In lanes there are no parts: a long sum is in double precision."""
+    def _total_type(self, step: Statement) -> str:
+        """In lanes there are no parts: a long sum is in double precision. So is what a scan carries, as in PyTorch."""
         count = 1
         for axis in step.reduced:
             count *= self._form.hinted(axis.size)
         long = step.kind is Kind.REDUCE and step.operation == "sum" and count > PART
-        return "double" if long and step.body.dtype.is_floating else TYPES[step.body.dtype]
+        carried = step.kind is Kind.SCAN and step.operation in ("sum", "prod")
+        return "double" if (long or carried) and step.body.dtype.is_floating else TYPES[step.body.dtype]
 
     def _scratch(self, step: Statement, name: str, size: str) -> str:
         stored, slot = MEMORY[step.body.dtype], self.next_slot

@@ -15,6 +15,8 @@ from assay.engineer.codegen.schedule import Schedule
 
 _SCATTERED = 4
 """A gather of a vector takes some four times as long as its load."""
+_NEAR = 16
+"""Elements from one to the next in the same or the next line: the others of the line are soon wanted too."""
 
 
 class Form:
@@ -90,7 +92,9 @@ class Form:
         votes: Counter[Loop] = Counter()
         for where in self._accesses():
             for axis in axes_of(where) & set(self.kernel.axes):
-                votes[axis] += 1 if where.coeff(axis) == 1 else -_SCATTERED
+                step = where.coeff(axis)
+                near = step.is_Integer and abs(step) <= _NEAR
+                votes[axis] += 1 if step == 1 else -_SCATTERED // 2 if near else -_SCATTERED
         last = self.kernel.axes[-1]
         return max(self.kernel.axes, key=lambda axis: (votes[axis], axis == last))
 

@@ -15,7 +15,7 @@ from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.fuse import Kernel, kernel_onto, run_of
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Place, Product, Program, Routine, Statement
-from assay.engineer.codegen.scalars import Load, loads, loads_in, relocated
+from assay.engineer.codegen.scalars import Load, loads, loads_in, relocated, target_relocated
 
 _LARGEST_PIECE_BYTES = 512 << 10
 """Half of a second-level cache of 1 MB; others have 2."""
@@ -139,7 +139,8 @@ def _pieces(
                 return None
             continue
         for step in kernel.steps:
-            accesses = [(step.buffer, step.target), *((one.buffer, one.offset) for one in loads(step.body))]
+            read = (*loads(step.body), *loads_in(step.target))
+            accesses = [(step.buffer, step.target), *((one.buffer, one.offset) for one in read)]
             for name, where in accesses:
                 if name not in passed:
                     continue
@@ -188,6 +189,7 @@ def _within(kernel: Kernel, axes: tuple[Loop, ...], pieces: dict[str, Size]) -> 
 
     def changed(step: Statement) -> Statement:
         target = ix.replaced(step.target, zero) if step.buffer in pieces else step.target
+        target = target_relocated(target, inside)
         return replace(step, axes=inner(step.axes), target=target, body=relocated(step.body, inside))
 
     return Kernel(inner(kernel.axes), kernel.reduced, [changed(step) for step in kernel.steps])

@@ -14,6 +14,7 @@ constexpr int64_t kWorthThreads = 1 << 17;  // multiplications, some 2 us of one
 struct Multiply {
   int64_t m, n, k;
   bool left_turned, right_turned;  // lies as [k, m], as [n, k]
+  int64_t step = 0;                // from one row of the result to the next, where that is not n
 };
 
 typedef int Numbers __attribute__((vector_size(kLanes * sizeof(int))));
@@ -127,6 +128,7 @@ template <typename Finish>
 inline void multiply_part(const Multiply& s, const float* a, const float* b, float* c, int64_t row, int64_t row_end,
                           int64_t column, int64_t column_end, int slot, const Finish& finish) {
   const int64_t vectors = (column_end - column + kLanes - 1) / kLanes;
+  const int64_t step = s.step ? s.step : s.n;
   if (row >= row_end || vectors <= 0) return;
   float* left = scratch<float>(slot, kBlock * kTermStep);
   float* right = scratch<float>(slot + 1, vectors * kLanes * s.k);
@@ -141,7 +143,7 @@ inline void multiply_part(const Multiply& s, const float* a, const float* b, flo
         count = vectors - done == 4 ? 2 : std::min<int64_t>(kVectors, vectors - done);
         const int64_t first = column + done * kLanes, columns = std::min(count * kLanes, column_end - first);
         if (top == row) pack_right(b, s, first, count * kLanes, term, terms, panel);
-        fill_panel(left, rows, panel, terms, term == 0, c + top * s.n + first, s.n, static_cast<int>(count), columns);
+        fill_panel(left, rows, panel, terms, term == 0, c + top * step + first, step, static_cast<int>(count), columns);
         if (term + kTerms >= s.k) finish(top, rows, first, columns);
       }
     }

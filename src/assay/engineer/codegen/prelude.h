@@ -35,9 +35,10 @@ inline float exp_(float x) {
   p = __builtin_fmaf(p, r, 0.5f);
   p = __builtin_fmaf(p, r * r, r) + 1.0f;
   int32_t exponent = static_cast<int32_t>(n);
-  int32_t half = exponent >> 1;  // in two steps, for results below the smallest normal number
-  float scaled = p * bits<float>((half + 127) << 23) * bits<float>((exponent - half + 127) << 23);
-  return x != x ? x : gone ? 0.0f : scaled;
+  // The exponent is added to in two steps, for results below the smallest normal number. Of a NaN all of it is one.
+  int32_t half = exponent >> 1;
+  float scaled = bits<float>(bits<int32_t>(p) + (half << 23)) * bits<float>((exponent - half + 127) << 23);
+  return gone ? 0.0f : scaled;
 }
 
 // e^x - 1 without the loss near 0.

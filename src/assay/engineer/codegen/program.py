@@ -126,7 +126,35 @@ class Convolution:
         return frozenset(name for name in (self.buffer, self.source, self.weight, self.bias) if name)
 
 
-Routine: TypeAlias = Product | Convolution
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """`buffer = transposed_convolution(source, weight) + bias` with steps of one, from its inputs; see spread.h.
+
+    `source` is [batch, groups x channels, sizes], `weight` is [groups x channels, outs, window]; sizes have three
+    dimensions, the first ones of size one where there are fewer.
+    """
+
+    buffer: str
+    source: str
+    weight: str
+    bias: str | None
+    batch: Size
+    groups: int
+    channels: Size
+    outs: Size
+    sizes: tuple[Size, ...]
+    window: tuple[Size, ...]
+    pad: tuple[int, ...]
+    dilation: tuple[int, ...]
+    out_sizes: tuple[Size, ...]
+
+    @property
+    def buffers(self) -> frozenset[str]:
+        """All that it reads or fills."""
+        return frozenset(name for name in (self.buffer, self.source, self.weight, self.bias) if name)
+
+
+Routine: TypeAlias = Product | Convolution | Spread
 """What is called and not written out as loops."""
 
 

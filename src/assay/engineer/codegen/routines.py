@@ -1,4 +1,4 @@
-"""Calls of what is not written out as loops: the matrix product of multiply.h, the convolution of convolve.h."""
+"""Calls of what is not written out as loops: the routines of multiply.h, convolve.h and spread.h."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 import sympy
 
 from assay.engineer.codegen.index import Size, cpp
-from assay.engineer.codegen.program import Convolution, Product
+from assay.engineer.codegen.program import Convolution, Product, Spread
 
 
 def product(one: Product, slot: int, finish: Sequence[str] = ()) -> list[str]:
@@ -60,3 +60,12 @@ def convolution(one: Convolution, slot: int) -> list[str]:
         f"  convolve({{{numbers}}}, {one.source}, {one.weight}, {one.bias or 'nullptr'}, {one.buffer}, at, threads);",
         "}",
     ]
+
+
+def spread(one: Spread, slot: int) -> list[str]:
+    """The call; it takes three slots of scratch memory."""
+    lists = (one.sizes, one.window, one.pad, one.dilation, one.out_sizes)
+    sizes = ", ".join("{" + ", ".join(cpp(sympy.sympify(size)) for size in several) + "}" for several in lists)
+    numbers = ", ".join(cpp(sympy.sympify(size)) for size in (one.batch, one.groups, one.channels, one.outs))
+    operands = f"{one.source}, {one.weight}, {one.bias or 'nullptr'}, {one.buffer}"
+    return [f"spread({{{numbers}, {sizes}}}, {operands}, {slot}, threads);"]

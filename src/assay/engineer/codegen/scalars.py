@@ -147,16 +147,29 @@ def loops_in(scalar: Scalar) -> set[Loop]:
 
 
 def relocated(scalar: Scalar, place: Callable[[Load], Size]) -> Scalar:
-    """With every load at another offset of its buffer."""
+    """With every load at another offset of its buffer, those of looked up positions too."""
     done: dict[int, Scalar] = {}
+
+    def inside(where: Size) -> Size:
+        lookups = {one: Lookup(done[id(one.scalar)]) for one in where.atoms(Lookup)}
+        return replaced(where, {old: new for old, new in lookups.items() if old != new})
+
     for one in walk(scalar):
         if isinstance(one, Load):
-            done[id(one)] = load(one.dtype, one.buffer, place(one))
+            done[id(one)] = load(one.dtype, one.buffer, inside(place(one)))
+        elif isinstance(one, Position):
+            done[id(one)] = position(one.dtype, inside(one.value))
         elif isinstance(one, Call):
             done[id(one)] = call(one.dtype, one.function, *(done[id(a)] for a in one.arguments))
         else:
             done[id(one)] = one
     return done[id(scalar)]
+
+
+def target_relocated(where: Size, place: Callable[[Load], Size]) -> Size:
+    """A position whose looked up data are loaded from other offsets."""
+    lookups = {one: Lookup(relocated(one.scalar, place)) for one in where.atoms(Lookup)}
+    return replaced(where, {old: new for old, new in lookups.items() if old != new})
 
 
 def rebuilt(scalar: Scalar, mapping: dict[Size, Size]) -> Scalar:

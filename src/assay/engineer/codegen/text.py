@@ -29,7 +29,7 @@ _LIBRARY = {
     "round": "std::nearbyint", "exp2": "std::exp2", "log2": "std::log2", "log10": "std::log10", "pow": "std::pow",
     "fmod": "std::fmod", "atan2": "std::atan2", "isfinite": "std::isfinite", "exp": "exp_", "expm1": "expm1_",
     "log": "log_", "log1p": "log1p_", "tanh": "tanh_", "sign": "sign_", "maximum": "max_", "minimum": "min_",
-    "remainder": "remainder_",
+    "remainder": "remainder_", "signbit": "std::signbit", "hypot": "std::hypot", "lgamma": "std::lgamma",
 }  # fmt: skip
 
 COMBINE = {"sum": "{a} + {b}", "prod": "{a} * {b}", "max": "{b} > {a} ? {b} : {a}", "min": "{b} < {a} ? {b} : {a}"}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import sympy
 
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Buffer, Program
-from assay.engineer.codegen.scalars import Scalar, call, constant, load
+from assay.engineer.codegen.program import Buffer, Kind, Program, Statement
+from assay.engineer.codegen.scalars import Load, Scalar, call, constant, load, position
+from assay.engineer.graph import Node
 
 Index = tuple[Size, ...]
 
@@ -47,9 +48,31 @@ def held(buffer: Buffer) -> Value:
     return stored(buffer.name, buffer.shape, buffer.stride, buffer.dtype)
 
 
+def in_memory(program: Program, value: Value, order: Sequence[int]) -> Buffer | None:
+    """The buffer that holds exactly a value, its dimensions in this order from the slowest to the fastest.
+
+    What was turned twice is found where it lies.
+    """
+    if value.buffer is not None and list(order) == sorted(order):
+        return program.buffers[value.buffer]
+    axes = value.loops()
+    body = value.at(axes)
+    if not isinstance(body, Load):
+        return None
+    buffer = program.buffers[body.buffer]
+    whole = ix.is_contiguous(buffer.shape, buffer.stride) and ix.same(ix.product(buffer.shape), ix.product(value.shape))
+    place = ix.flatten([axes[d] for d in order], ix.contiguous([value.shape[d] for d in order]))
+    return buffer if whole and ix.same(body.offset, place) else None
+
+
 def filled(shape: Sequence[Size], dtype: DType, value: float | int | bool) -> Value:
     """The same number everywhere."""
     return Value(tuple(shape), dtype, lambda _: constant(dtype, value))
+
+
+def numbers(shape: Sequence[Size], dtype: DType, size: Size) -> Value:
+    """The same symbolic number everywhere."""
+    return Value(tuple(shape), dtype, lambda _: position(dtype, size))
 
 
 def mapped(function: str, dtype: DType, arguments: Sequence[Value], *, heavy: bool = False) -> Value:
@@ -134,6 +157,10 @@ class Builder(Protocol):
     """What generators of single operators need of the lowering."""
 
     program: Program
+    nodes: Mapping[str, Node]
+    """The graph's, by name."""
+    roots: dict[str, str]
+    """For each view what it shares its memory with."""
 
     def one(self, argument: Any) -> Value:
         """The tensor that an argument names."""
@@ -146,3 +173,30 @@ class Builder(Protocol):
 
     def reduced(self, value: Value, dims: Sequence[int], operation: str, dtype: DType) -> Value:
         """Reduced over dimensions."""
+
+
+def scanned(lowering: Builder, value: Value, dim: int, operation: str, dtype: DType) -> Value:
+    """Each element from those before it along a dimension, in a buffer."""
+    axes = value.loops()
+    buffer = lowering.new(value.shape, dtype)
+    body, target = call(dtype, "convert", value.at(axes)), ix.flatten(axes, buffer.stride)
+    along = axes[dim % len(axes)]
+    lowering.program.steps.append(Statement(Kind.SCAN, buffer.name, axes, target, body, operation, (along,)))
+    return held(buffer)
+
+
+def stacked(lowering: Builder, parts: Sequence[Value], dim: int) -> Value:
+    """Values of one shape along a new dimension, in a buffer."""
+    shape, dtype = parts[0].shape, parts[0].dtype
+    buffer = lowering.new((*shape[:dim], sympy.Integer(len(parts)), *shape[dim:]), dtype)
+    for number, part in enumerate(parts):
+        axes = part.loops()
+        target = ix.flatten((*axes[:dim], sympy.Integer(number), *axes[dim:]), buffer.stride)
+        lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, part.at(axes)))
+    return held(buffer)
+
+
+Lowered: TypeAlias = Value | tuple[Value | None, ...]
+"""A result, or several; None where a part of them is not generated."""
+Generator: TypeAlias = Callable[[Builder, Node], Lowered]
+"""What makes an operator's results."""

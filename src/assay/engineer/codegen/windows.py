@@ -1,14 +1,11 @@
-"""Padding and pooling as statements.
-
-Padded inputs are written out with their borders, so that windows have no conditions. A pooling goes along one dimension
-at a time. What is not covered raises Unsupported: dilation
-in pooling and ceil_mode.
-"""
+"""Pooling as statements, along one dimension at a time, on inputs that are written out with their borders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from typing import Any
 
 import sympy
@@ -16,122 +13,116 @@ import sympy
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
-from assay.engineer.codegen.index import Loop, Size
-from assay.engineer.codegen.program import Kind, Statement, Unsupported
+from assay.engineer.codegen.index import Size
+from assay.engineer.codegen.padding import padded
 from assay.engineer.codegen.scalars import Scalar, call, constant, position
-from assay.engineer.codegen.values import Builder, Value
+from assay.engineer.codegen.values import Builder, Generator, Value
 from assay.engineer.graph import Node
 
 
-def padded(lowering: Builder, value: Value, before: Sequence[Size], after: Sequence[Size], fill: float) -> Value:
-    """The value with borders of `fill`, in a buffer: written in pieces, one for the inside and two for each border."""
-    shape = [b + n + a for b, n, a in zip(before, value.shape, after, strict=True)]
-    buffer = lowering.new(shape, value.dtype)
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What an output sees along one dimension: `width` places `dilation` apart; the next one sees `step` further."""
 
-    def piece(sizes: Sequence[Size], starts: Sequence[Size], inside: bool) -> None:
-        axes = tuple(Loop("i", size) for size in sizes)
-        at = [i + s for i, s in zip(axes, starts, strict=True)]
-        body = value.at(axes) if inside else constant(value.dtype, fill)
-        target = ix.flatten(at, buffer.stride)
-        lowering.program.steps.append(Statement(Kind.MAP, buffer.name, axes, target, body))
+    width: int
+    step: int
+    pad: int
+    dilation: int
+    size: Size
+    outputs: Size
 
-    zero = sympy.Integer(0)
-    piece(value.shape, before, inside=True)
-    for dim in range(len(shape)):
-        # Dimensions before this one: the inside only; those after it: everything.
-        sizes = [*value.shape[:dim], zero, *shape[dim + 1 :]]
-        starts = [*before[:dim], zero, *[zero] * (len(shape) - dim - 1)]
-        for size, start in ((before[dim], zero), (after[dim], before[dim] + value.shape[dim])):
-            if size != 0:
-                sizes[dim], starts[dim] = size, start
-                piece(sizes, starts, inside=False)
-    return vs.held(buffer)
+    def beyond(self, ceil: bool) -> Size:
+        """How far windows may reach over the input's end: with ceil_mode, further than the border."""
+        last = (self.outputs - 1) * self.step - self.pad + (self.width - 1) * self.dilation
+        return sympy.Max(sympy.expand(last + 1 - self.size), self.pad) if ceil else sympy.Integer(self.pad)
 
 
-def constant_pad(lowering: Builder, node: Node) -> Value:
-    """aten.constant_pad_nd: pairs of widths from the last dimension on."""
-    value, pads = lowering.one(node.arguments[0]), [sympy.sympify(p) for p in node.arguments[1]]
-    fill = node.arguments[2] if len(node.arguments) > 2 else 0
-    if any(p.is_negative for p in pads):
-        raise Unsupported("padding that cuts")
-    rank = len(value.shape)
-    before, after = [sympy.Integer(0)] * rank, [sympy.Integer(0)] * rank
-    for place in range(len(pads) // 2):
-        before[rank - 1 - place], after[rank - 1 - place] = pads[2 * place], pads[2 * place + 1]
-    return padded(lowering, value, before, after, fill)
+def _windows(value: Value, outputs: Sequence[Size], *numbers: Any) -> list[_Window]:
+    """From an operator's lists of widths, steps, borders and distances, each of which may be one for all."""
+    dims = len(numbers[0]) if len(numbers[0]) > 1 else min(len(outputs), len(value.shape))
+    widths, steps, pads, dilations = (
+        [int(n) for n in several] * (1 if len(several) > 1 else dims) for several in numbers
+    )
+    sizes = value.shape[-dims:]
+    return [_Window(*each) for each in zip(widths, steps, pads, dilations, sizes, outputs[-dims:], strict=True)]
 
 
-def _pairs(given: Any, default: Sequence[int]) -> list[int]:
-    numbers = [int(each) for each in (given if given else default)]
-    return numbers * 2 if len(numbers) == 1 else numbers
-
-
-def _pooled(
-    lowering: Builder, value: Value, window: Sequence[int], step: Sequence[int], pad: Sequence[int],
-    sizes: Sequence[Size], operation: str,
-) -> Value:  # fmt: skip
-    """Along the last dimension but one first, where whole rows are combined, then along the last."""
-    rank = len(value.shape)
+def _pooled(lowering: Builder, value: Value, windows: Sequence[_Window], operation: str, ceil: bool) -> Value:
+    """Along the first dimension first, where whole rows are combined, along the last one last."""
+    first = len(value.shape) - len(windows)
     fill = 0.0 if operation == "sum" else float("-inf")
-    borders = [sympy.Integer(0)] * (rank - 2) + [sympy.Integer(p) for p in pad]
-    if any(pad):
-        value = padded(lowering, value, borders, borders, fill)
-    for dim, width, stride, size in zip((rank - 2, rank - 1), window, step, sizes, strict=True):
-        if width == 1 and stride == 1:
-            continue
-        value = _along(lowering, value, dim, width, stride, size, operation)
+    none = [sympy.Integer(0)] * first
+    before = [*none, *(sympy.Integer(one.pad) for one in windows)]
+    after = [*none, *(one.beyond(ceil) for one in windows)]
+    if any(size != 0 for size in (*before, *after)):
+        value = padded(lowering, value, before, after, fill)
+    for dim, window in enumerate(windows, start=first):
+        if window.width > 1 or window.step > 1:
+            value = _along(lowering, value, dim, window, operation)
     return value
 
 
-def _along(lowering: Builder, value: Value, dim: int, width: int, stride: int, size: Size, operation: str) -> Value:
-    """One element from `width` neighbours along one dimension, all written out: a loop would keep its sum in memory."""
-    shape = (*value.shape[:dim], size, *value.shape[dim + 1 :])
+def _along(lowering: Builder, value: Value, dim: int, window: _Window, operation: str) -> Value:
+    """One element from neighbours along one dimension, all written out: a loop would keep its sum in memory."""
+    shape = (*value.shape[:dim], window.outputs, *value.shape[dim + 1 :])
     function = {"sum": "add", "max": "maximum"}[operation]
 
     def at(index: vs.Index) -> Scalar:
-        places = ((*index[:dim], index[dim] * stride + tap, *index[dim + 1 :]) for tap in range(width))
+        first = index[dim] * window.step
+        places = ((*index[:dim], first + tap * window.dilation, *index[dim + 1 :]) for tap in range(window.width))
         return reduce(lambda a, b: call(value.dtype, function, a, b), map(value.at, places))
 
     return lowering.stored(Value(shape, value.dtype, at))
 
 
 def max_pool(lowering: Builder, node: Node) -> tuple[Value | None, ...]:
-    """aten.max_pool2d_with_indices, without the indices."""
-    value, window = lowering.one(node.arguments[0]), _pairs(node.arguments[1], ())
-    rest = [*node.arguments[2:], *[None] * 4][:4]
-    step, pad, dilation = _pairs(rest[0], window), _pairs(rest[1], (0, 0)), _pairs(rest[2], (1, 1))
-    if dilation != [1, 1] or rest[3]:
-        raise Unsupported("pooling with dilation or ceil_mode")
+    """aten.max_pool2d_with_indices and max_pool3d_with_indices, without the indices."""
+    value, width = lowering.one(node.arguments[0]), node.arguments[1]
+    step, pad, dilation, ceil = [*node.arguments[2:], *[None] * 4][:4]
     kind = node.types[0]
     assert kind is not None
-    return (_pooled(lowering, value, window, step, pad, kind.shape[-2:], "max"), None)
+    windows = _windows(value, kind.shape, width, step or width, pad or [0], dilation or [1])
+    return (_pooled(lowering, value, windows, "max", bool(ceil)), None)
 
 
 def avg_pool(lowering: Builder, node: Node) -> Value:
-    """aten.avg_pool2d that counts its padding, or has none."""
-    value, window = lowering.one(node.arguments[0]), _pairs(node.arguments[1], ())
-    rest = [*node.arguments[2:], *[None] * 5][:5]
-    step, pad = _pairs(rest[0], window), _pairs(rest[1], (0, 0))
-    counts_padding = rest[3] is None or bool(rest[3])
-    if rest[2] or (any(pad) and not counts_padding):
-        raise Unsupported("average pooling with ceil_mode or without counting its padding")
-    total = _pooled(lowering, value, window, step, pad, node.type.shape[-2:], "sum")
-    divisor = rest[4] or window[0] * window[1]
-    return vs.mapped("mul", node.type.dtype, [total, vs.filled(total.shape, total.dtype, 1.0 / divisor)])
+    """aten.avg_pool2d and avg_pool3d."""
+    value, width = lowering.one(node.arguments[0]), node.arguments[1]
+    step, pad, ceil, counts, divisor = [*node.arguments[2:], *[None] * 5][:5]
+    windows = _windows(value, node.type.shape, width, step or width, pad or [0], [1])
+    total, dtype = _pooled(lowering, value, windows, "sum", bool(ceil)), node.type.dtype
+    counts_border = counts is None or bool(counts)
+    if divisor or not (ceil or (any(one.pad for one in windows) and not counts_border)):
+        number = 1.0 / (divisor or prod(one.width for one in windows))
+        return vs.mapped("mul", dtype, [total, vs.filled(total.shape, dtype, number)])
+
+    def mean(index: vs.Index) -> Scalar:
+        places = zip(windows, index[-len(windows) :], strict=True)
+        count = ix.product(_elements(window, place, counts_border) for window, place in places)
+        return call(dtype, "div", total.at(index), position(dtype, count))
+
+    return Value(total.shape, dtype, mean)
+
+
+def _elements(window: _Window, place: Size, counts_border: bool) -> Size:
+    """How many elements a window counts: never any beyond the border."""
+    first, border = place * window.step - window.pad, window.pad if counts_border else 0
+    last = sympy.Min(first + window.width, window.size + border)
+    return last - (first if counts_border else sympy.Max(first, 0))
 
 
 def adaptive_avg_pool(lowering: Builder, node: Node) -> Value:
-    """aten._adaptive_avg_pool2d: windows of different sizes that share borders, along one dimension at a time."""
+    """aten._adaptive_avg_pool2d and 3d: windows of different sizes that share borders."""
     value, dtype = lowering.one(node.arguments[0]), node.type.dtype
     counts = [sympy.sympify(size) for size in node.arguments[1]]
-    sizes, rank = value.shape[-2:], len(value.shape)
-    total = value
-    for dim, count in zip((rank - 2, rank - 1), counts, strict=True):
+    dims, total = len(counts), value
+    sizes = value.shape[-dims:]
+    for dim, count in enumerate(counts, start=len(value.shape) - dims):
         total = _adaptive_along(lowering, total, dim, count)
 
     def mean(index: vs.Index) -> Scalar:
-        (_, tall), (_, wide) = (_window(p, c, s) for p, c, s in zip(index[-2:], counts, sizes, strict=True))
-        return call(dtype, "div", total.at(index), position(dtype, tall * wide))
+        windows = (_window(p, c, s) for p, c, s in zip(index[-dims:], counts, sizes, strict=True))
+        return call(dtype, "div", total.at(index), position(dtype, ix.product(length for _, length in windows)))
 
     return Value(total.shape, dtype, mean)
 
@@ -158,10 +149,12 @@ def _adaptive_along(lowering: Builder, value: Value, dim: int, count: Size) -> V
     return lowering.reduced(Value(shape, dtype, at), [len(shape) - 1], "sum", dtype)
 
 
-GENERATORS: dict[str, Callable[[Builder, Node], Value | tuple[Value | None, ...]]] = {
-    "aten.constant_pad_nd": constant_pad,
+GENERATORS: dict[str, Generator] = {
     "aten.max_pool2d_with_indices": max_pool,
+    "aten.max_pool3d_with_indices": max_pool,
     "aten.avg_pool2d": avg_pool,
+    "aten.avg_pool3d": avg_pool,
     "aten._adaptive_avg_pool2d": adaptive_avg_pool,
+    "aten._adaptive_avg_pool3d": adaptive_avg_pool,
 }
 """By operator."""
