@@ -201,3 +201,13 @@ def test_a_product_reads_what_was_turned_twice_where_it_lies_and_fills_its_resul
     (product,) = program.steps
     assert (product.left, product.left_turned, product.right, product.right_turned) == ("x", True, "x", False)
     assert program.outputs == [product.buffer]
+
+
+def test_only_a_kernel_that_chooses_is_compiled_without_the_search_for_redundancies():
+    full = tensor([ROWS, COLS])
+    plain = [node("y", "prims.exp.default", [ref("x")], full)]
+    choice = [node("c", "prims.gt.default", [ref("x"), 0.0], tensor([ROWS, COLS], dtype="bool")),
+              node("e", "prims.exp.default", [ref("x")], full),
+              node("y", "prims.where.default", [ref("c"), ref("x"), ref("e")], full)]  # fmt: skip
+    made = [generate(read_graph(graph_data(nodes, ["y"])), Schedule(), "made").flags for nodes in (plain, choice)]
+    assert ["-fno-tree-pre" in flags for flags in made] == [False, True]

@@ -32,13 +32,9 @@ class Schedule:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """For the compiler. Without trapping, comparisons become vectors; contraction is GNU C++'s default.
-
-        Looking for partial redundancies turns choices between numbers into branches: a softplus was no vector, and took
-        twenty times as long.
-        """
+        """For the compiler. Without trapping, comparisons become vectors; contraction is GNU C++'s default."""
         width = ("-mprefer-vector-width=512",) if self.wide else ()
-        return ("-ffp-contract=fast", "-fno-trapping-math", "-fno-tree-pre", *width)
+        return ("-ffp-contract=fast", "-fno-trapping-math", *width)
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping."""
