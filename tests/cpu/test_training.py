@@ -140,6 +140,18 @@ def test_a_scheduler_may_change_the_learning_rate_and_other_options_call_the_ori
     torch.testing.assert_close(ours.state_dict(), model.state_dict(), rtol=1e-3, atol=1e-4)
 
 
+def test_a_frozen_parameter_and_one_with_other_memory_are_left_to_the_original(certificates):
+    model, optimizer = start(sgd)
+    ours, _, step = applied(sgd, certificates)
+    for number in range(4):
+        if number == 2:
+            for one in (model, ours):
+                one.head.bias.data = torch.ones(5)
+        assert float(step(*batch(number))) == pytest.approx(original(model, optimizer, batch(number)), rel=1e-4)
+    assert step.calls.reasons == {"a parameter was frozen, or has other memory": 2}
+    torch.testing.assert_close(ours.state_dict(), model.state_dict(), rtol=1e-3, atol=1e-4)
+
+
 def test_calls_on_the_same_memory_give_the_same_bits(certificates):
     """Threads that worked on one another's pieces gave other gradients at every call."""
     first = [applied(sgd, certificates) for _ in range(2)]
@@ -175,6 +187,11 @@ def test_a_model_that_draws_random_numbers_has_no_certified_step():
 
     with pytest.raises(InputError, match="random"):
         convert_gradients(Random().train(), loss, batch(0), "net")
+
+
+def test_a_batch_that_is_not_a_tuple_of_tensors_is_said():
+    with pytest.raises(InputError, match="tuple of tensors"):
+        convert_gradients(Net().train(), loss, (batch(0)[0], 3), "net")
 
 
 def test_a_parameter_without_a_gradient_is_named():

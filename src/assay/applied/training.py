@@ -12,12 +12,13 @@ from typing import Any
 
 from assay.applied.dispatch import Layout
 from assay.applied.kernel import Calls, CertifiedKernel, PreparedCall
+from assay.applied.step_memory import StepMemory
 from assay.archive.admission import check_admissible
 from assay.build.cpp import CppBuilder
 from assay.core.sources import Task
 from assay.engineer.convert import key_of
 from assay.engineer.training.gradients import Gradients, convert_gradients
-from assay.engineer.training.memory import flat_size, views_of
+from assay.engineer.training.memory import flat_size
 from assay.engineer.training.update import Update, settings_of, update_of
 from assay.errors import InputError
 
@@ -49,7 +50,7 @@ class TrainingStep:
         self._parameters = [model.get_parameter(name) for name in gradients.parameters]
         self._buffers = [model.get_buffer(name) for name in gradients.buffers]
         self._slots = update.slots if update_kernel is not None else ()
-        self._memory = _Memory(self._parameters, self._buffers, len(self._slots), 1 if update_kernel is None else 2)
+        self._memory = StepMemory(self._parameters, self._buffers, len(self._slots), 1 if update_kernel is None else 2)
         self._steps = _steps_of(optimizer, self._parameters)
         self._adopt_state()
         self._calls = [self._prepared(batch, gradient_kernel, update_kernel, side) for side in (0, 1)]
@@ -89,6 +90,8 @@ class TrainingStep:
             return "the model is not in training mode"
         if settings_of(self.optimizer) != dict(self._update.settings):
             return "the optimiser's options have changed"
+        if not self._memory.is_shown():
+            return "a parameter was frozen, or has other memory"
         return ""
 
     def _original(self, batch: Sequence[Any]) -> Any:
@@ -145,41 +148,6 @@ class TrainingStep:
 def _steps_of(optimizer: Any, parameters: Sequence[Any]) -> int:
     """How many steps an optimiser has made; SGD does not count them."""
     return max((int(optimizer.state[p].get("step", 0)) for p in parameters if p in optimizer.state), default=0)
-
-
-class _Memory:
-    """Copies of everything that a step changes: two of the buffers, and one or two of the rest. `side` is what counts.
-
-    `flat[side]` are the flat tensors: all parameters, then the optimiser's slots. `parameters[side]` and `slots[side]`
-    are views of them by parameter.
-    """
-
-    def __init__(self, parameters: Sequence[Any], buffers: Sequence[Any], slots: int, copies: int) -> None:
-        import torch
-
-        self.side, self.copies = 0, copies
-        size = flat_size(parameters)
-        self._owners, self._owned_buffers = list(parameters), list(buffers)
-        self.gradient = torch.zeros(size)
-        self.gradients = views_of(self.gradient, parameters)
-        self.flat = [[torch.zeros(size) for _ in range(1 + slots)] for _ in range(copies)]
-        self.parameters = [views_of(flat[0], parameters) for flat in self.flat]
-        self.slots = [[views_of(one, parameters) for one in flat[1:]] for flat in self.flat]
-        self.buffers = [[buffer.detach().clone() for buffer in buffers] for _ in range(2)]
-        for mine, parameter in zip(self.parameters[0], parameters, strict=True):
-            mine.copy_(parameter.detach())
-        self._show()
-
-    def turn(self) -> None:
-        """The other copy counts from now on."""
-        self.side = 1 - self.side
-        self._show()
-
-    def _show(self) -> None:
-        for parameter, mine in zip(self._owners, self.parameters[self.side % self.copies], strict=True):
-            parameter.data = mine
-        for buffer, mine in zip(self._owned_buffers, self.buffers[self.side], strict=True):
-            buffer.data = mine
 
 
 def apply_to_training(

@@ -55,26 +55,8 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
     body += ["const int threads = call->n_threads;"]
     next_slot = len(slots)
     for kernel in kernels:
-        if isinstance(kernel, Product):
-            body += product(kernel, next_slot)
-            next_slot += 2
-        elif isinstance(kernel, Convolution):
-            body += convolution(kernel, next_slot)
-            next_slot += 1
-        elif isinstance(kernel, Spread):
-            body += spread(kernel, next_slot)
-            next_slot += 3
-        elif isinstance(kernel, Finished):
-            nest = Nest(program, kernel.kernel, shared, schedule, next_slot + 2, alone=False, lane=kernel.columns)
-            body += product(kernel.product, next_slot, nest.row_lines("row"))
-            next_slot = nest.next_slot
-        elif isinstance(kernel, Group):
-            lines, next_slot = _group(program, kernel, shared, schedule, next_slot)
-            body += lines
-        else:
-            nest = Nest(program, collapse(kernel), shared, schedule, next_slot)
-            body += nest.lines()
-            next_slot = nest.next_slot
+        lines, next_slot = _step(program, kernel, shared, schedule, next_slot)
+        body += lines
     if next_slot > _SLOTS:
         raise Unsupported(f"more than {_SLOTS} temporaries")
     named = [f"const int64_t {s} = {symbols[s]};" for s in sizes]
@@ -84,6 +66,23 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
     head = 'extern "C" int assay_kernel(const assay_call* call) {'
     text = "\n".join([*includes, "", head, *lines, "  return 0;", "}", ""])
     return text, headers
+
+
+def _step(program: Program, step: Step, shared: set[str], schedule: Schedule, next_slot: int) -> tuple[list[str], int]:
+    """The lines of one step, and the next free slot."""
+    if isinstance(step, Product):
+        return product(step, next_slot), next_slot + 2
+    if isinstance(step, Convolution):
+        return convolution(step, next_slot), next_slot + 1
+    if isinstance(step, Spread):
+        return spread(step, next_slot), next_slot + 3
+    if isinstance(step, Group):
+        return _group(program, step, shared, schedule, next_slot)
+    if isinstance(step, Finished):
+        nest = Nest(program, step.kernel, shared, schedule, next_slot + 2, alone=False, lane=step.columns)
+        return product(step.product, next_slot, nest.row_lines("row")), nest.next_slot
+    nest = Nest(program, collapse(step), shared, schedule, next_slot)
+    return nest.lines(), nest.next_slot
 
 
 def _group(

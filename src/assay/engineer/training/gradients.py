@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ def convert_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]
     Raises InputError where forward cannot be exported, where it draws random numbers (dropout), and where nothing is
     to be trained.
     """
+    _check_batch(batch)
     _check_gradients(model, loss, batch)
     exported = export(_with_loss(model, loss), batch, name)
     if exported.results.count(None) != 1:
@@ -55,12 +56,22 @@ _ROUNDING = 1e-12
 """Of the largest gradient: what is below in double precision is rounding of something that is zero."""
 
 
+def _check_batch(batch: Any) -> None:
+    """Raises InputError where a batch is anything but tensors."""
+    import torch
+
+    if not isinstance(batch, (tuple, list)) or not all(isinstance(one, torch.Tensor) for one in batch):
+        raise InputError(
+            "a batch is a tuple of tensors", value=repr(type(batch).__name__), next_step="return (inputs, targets)"
+        )
+
+
 def _check_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]) -> None:
     """Whether every parameter has a gradient, and not only a rounded zero; on a copy, in double precision."""
     import torch
 
     exact = copy.deepcopy(model).double()
-    wide = [one.double() if isinstance(one, torch.Tensor) and one.is_floating_point() else one for one in batch]
+    wide = [one.double() if one.is_floating_point() else one for one in batch]
     before = torch.get_rng_state()
     with torch.enable_grad():
         found = loss(exact, *wide)
@@ -69,22 +80,27 @@ def _check_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any])
             "the training step draws random numbers", value=type(model).__name__,
             rule="the same batch gives the same gradients", next_step="set dropout to 0, or leave it out",
         )  # fmt: skip
-    named = {name: p for name, p in exact.named_parameters() if p.requires_grad}
-    if not named:
-        raise InputError("no parameter requires a gradient", value=type(model).__name__)
     if found.dim() != 0:
         raise InputError(
             "the loss is not one number", value=str(tuple(found.shape)), rule="a tensor without dimensions"
         )
+    named = {name: p for name, p in exact.named_parameters() if p.requires_grad}
+    if not named:
+        raise InputError("no parameter requires a gradient", value=type(model).__name__)
     gradients = torch.autograd.grad(found, list(named.values()), allow_unused=True)
-    unused = [name for name, gradient in zip(named, gradients, strict=True) if gradient is None]
+    _check_sizes({name: None if g is None else float(g.abs().max()) for name, g in zip(named, gradients, strict=True)})
+
+
+def _check_sizes(largest: Mapping[str, float | None]) -> None:
+    """`largest` is each parameter's largest gradient, None where the loss does not depend on it."""
+    unused = [name for name, size in largest.items() if size is None]
     if unused:
         raise InputError(
             "a parameter takes no part in the loss", value=", ".join(unused)[:200],
             next_step="set its requires_grad to False, or leave it out of the model",
         )  # fmt: skip
-    largest = {name: float(gradient.abs().max()) for name, gradient in zip(named, gradients, strict=True)}
-    nothing = [name for name, size in largest.items() if size <= _ROUNDING * max(largest.values())]
+    sizes = {name: size for name, size in largest.items() if size is not None}
+    nothing = [name for name, size in sizes.items() if size <= _ROUNDING * max(sizes.values())]
     if nothing:
         raise InputError(
             "a parameter's gradient is zero but for rounding", value=", ".join(nothing)[:200],
