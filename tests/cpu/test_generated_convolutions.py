@@ -1,5 +1,6 @@
 """Convolutions of every kind that the generator writes, all in one task: borders, steps, dilation, groups, turned."""
 
+import pytest
 from test_generated_kernels import is_right, referee, tracing
 
 from assay.engineer.codegen.generate import Schedule, generate
@@ -47,6 +48,34 @@ def test_generated_convolutions_are_right(tracing, referee):
     candidate = generate(tracing.trace(task), Schedule(), "convolutions")
     # Of the 2 x 2, 3 and 1 x 2 x 1 phases of the last three, one meets no tap.
     assert candidate.files[0].text.count("convolve(") == 9 + 4 + 2 + 2 + 2
+    assert is_right(referee, task, candidate)
+
+
+FILTERED = """
+import torch
+from torch import nn
+
+TASK = {"axes": {"height": 14, "width": 35}, "limits": {"height": {"max": 20}, "width": {"max": 60}}}
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.padded = nn.Conv2d(9, 21, 3, padding=1)
+        self.plain = nn.Conv2d(9, 5, 3, bias=False)
+
+    def forward(self, x):
+        return self.padded(x), self.plain(torch.nn.functional.pad(x, (0, 2, 2, 0)))
+
+def get_inputs(height, width):
+    return [torch.randn(2, 9, height, width)]
+"""
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_convolutions_of_three_by_three_by_tiles_are_right(tracing, referee, tile):
+    task = plain_task(FILTERED, "filtered.py")
+    candidate = generate(tracing.trace(task), Schedule(winograd=tile), "filtered")
+    assert candidate.files[0].text.count(f"filter<{tile}>(") == 2
     assert is_right(referee, task, candidate)
 
 

@@ -19,13 +19,13 @@ from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Loop, cpp
 from assay.engineer.codegen.nest import Nest, unravelled
 from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Spread, Unsupported
-from assay.engineer.codegen.routines import convolution, product, product_of_piece, spread
+from assay.engineer.codegen.routines import convolution, filtered, filtering, product, product_of_piece, spread
 from assay.engineer.codegen.scalars import Position, loads_in, walk
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.codegen.text import MEMORY, TYPES
 
-PRELUDE, TILE, MULTIPLY, CONVOLVE, SPREAD = (
-    Path(__file__).with_name(name) for name in ("prelude.h", "tile.h", "multiply.h", "convolve.h", "spread.h")
+PRELUDE, TILE, MULTIPLY, CONVOLVE, SPREAD, WINOGRAD = (
+    Path(__file__).with_name(f"{name}.h") for name in ("prelude", "tile", "multiply", "convolve", "spread", "winograd")
 )
 """Copied into candidates, which are self-contained folders."""
 
@@ -41,7 +41,7 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
     for buffer in program.buffers.values():
         if buffer.dtype not in TYPES:
             raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
-    headers = _headers(kernels)
+    headers = _headers(kernels, schedule)
     shared = _shared(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
     symbols = _symbols(program)
@@ -73,6 +73,8 @@ def _step(program: Program, step: Step, shared: set[str], schedule: Schedule, ne
     if isinstance(step, Product):
         return product(step, next_slot), next_slot + 2
     if isinstance(step, Convolution):
+        if tile := filtering(step, schedule):
+            return filtered(step, tile, next_slot), next_slot + 4
         return convolution(step, next_slot), next_slot + 1
     if isinstance(step, Spread):
         return spread(step, next_slot), next_slot + 3
@@ -163,11 +165,17 @@ def _checks(program: Program, symbols: dict[sympy.Symbol, str]) -> list[str]:
     return lines
 
 
-def _headers(kernels: Sequence[Step]) -> tuple[Path, ...]:
-    kinds = {type(kernel) for kernel in parts(kernels)}
-    headers = ((Product, (MULTIPLY,)), (Convolution, (CONVOLVE,)), (Spread, (MULTIPLY, SPREAD)))
-    routines = dict.fromkeys(header for kind, several in headers if kind in kinds for header in several)
-    return (PRELUDE, TILE, *routines) if routines else (PRELUDE,)
+def _headers(kernels: Sequence[Step], schedule: Schedule) -> tuple[Path, ...]:
+    """What the steps call, each header once."""
+    found: dict[Path, None] = {}
+    for one in parts(kernels):
+        if isinstance(one, Product):
+            found |= {MULTIPLY: None}
+        elif isinstance(one, Convolution):
+            found |= {WINOGRAD if filtering(one, schedule) else CONVOLVE: None}
+        elif isinstance(one, Spread):
+            found |= {MULTIPLY: None, SPREAD: None}
+    return (PRELUDE, TILE, *found) if found else (PRELUDE,)
 
 
 def _shared(program: Program, kernels: Sequence[Step]) -> set[str]:

@@ -6,8 +6,13 @@ from collections.abc import Container, Sequence
 
 import sympy
 
+from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.index import Size, cpp
 from assay.engineer.codegen.program import Convolution, Product, Spread
+from assay.engineer.codegen.schedule import Schedule
+
+_FEWEST_CHANNELS = 8
+"""With fewer the transforms take longer than the products that they save."""
 
 
 def product(one: Product, slot: int, finish: Sequence[str] = ()) -> list[str]:
@@ -39,6 +44,24 @@ def product_of_piece(one: Product, pieces: Container[str], slot: int) -> list[st
 def _sizes(one: Product) -> str:
     turned = f"{str(one.left_turned).lower()}, {str(one.right_turned).lower()}"
     return f"{{{cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)}, {turned}}}"
+
+
+def filtering(one: Convolution, schedule: Schedule) -> int:
+    """Outputs each way of a tile of winograd.h; 0 where it is not for this convolution."""
+    width = one.width
+    places = [row * width + column for row in range(3) for column in range(3)]
+    is_square = len(one.taps) == len(places) and all(map(ix.same, one.taps, places))
+    flat = one.out_sizes[0] == 1 and ix.same(one.channel_step, one.rows * width)
+    wide = bool(one.channels.is_Integer and one.channels >= _FEWEST_CHANNELS)
+    return schedule.winograd if is_square and flat and wide and one.groups == 1 else 0
+
+
+def filtered(one: Convolution, tile: int, slot: int) -> list[str]:
+    """The call; it takes four slots of scratch memory."""
+    sizes = (one.batch, one.channels, one.outs, one.rows, one.width, *one.out_sizes[1:])
+    numbers = ", ".join(cpp(size) for size in sizes)
+    operands = f"{one.source}, {one.weight}, {one.bias or 'nullptr'}, {one.buffer}"
+    return [f"filter<{tile}>({{{numbers}}}, {operands}, {slot}, threads);"]
 
 
 def convolution(one: Convolution, slot: int) -> list[str]:

@@ -13,8 +13,8 @@ constexpr int kVectors = 3;  // with kRows: 24 sums in 32 registers, or 12 in 16
 constexpr int kTile = kVectors * kLanes;
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-// out[m][i] += the sum over r of left[m * step + r] * right[place(r) + i], for M rows of N vectors.
-template <int M, int N, typename Place>
+// out[m][i] += (or = with kSets) the sum over r of left[m * step + r] * right[place(r) + i], for M rows of N vectors.
+template <int M, int N, bool kSets = false, typename Place>
 inline void tile(const float* __restrict left, int64_t step, const float* __restrict right, Place place, int64_t terms,
                  float* __restrict out, int64_t out_step) {
   Vector total[M][N] = {};
@@ -35,24 +35,25 @@ inline void tile(const float* __restrict left, int64_t step, const float* __rest
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       Vector* to = reinterpret_cast<Vector*>(out + m * out_step + n * kLanes);
-      *to = *to + total[m][n];
+      *to = kSets ? total[m][n] : *to + total[m][n];
     }
   }
 }
 
 // The same for any number of rows up to kRows.
-template <int N, typename Place>
+template <int N, bool kSets = false, typename Place>
 inline void tile_of(int rows, const float* left, int64_t step, const float* right, Place place, int64_t terms,
                     float* out, int64_t out_step) {
   int m = 0;
   for (; m + kRows <= rows; m += kRows)
-    tile<kRows, N>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+    tile<kRows, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
   if (kRows > 4 && m + 4 <= rows) {
-    tile<4, N>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+    tile<4, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
     m += 4;
   }
-  for (; m + 2 <= rows; m += 2) tile<2, N>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
-  for (; m < rows; m++) tile<1, N>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+  for (; m + 2 <= rows; m += 2)
+    tile<2, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+  for (; m < rows; m++) tile<1, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
 }
 
 }  // namespace
