@@ -17,7 +17,7 @@ from assay.cli.optimize import parse_duration
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
 from assay.errors import AssayError
 from assay.referee.judge import silent
-from assay.search import FileLedger
+from assay.search import FileLedger, StopCause
 from assay.tasks.listing import list_tasks
 from assay.tasks.load import load_task
 from benchmarks.engineer.report import render
@@ -82,7 +82,10 @@ def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
         try:
             task = load_task(name, profile="scaled" if settings["scaled"] else "full")
             with tempfile.TemporaryDirectory(prefix="assay-engineer-") as folder, FileLedger(Path(folder)) as ledger:
-                found = _row(optimize_task(task, config, ledger, lambda _event: None, silent))
+                done = optimize_task(task, config, ledger, lambda _event: None, silent)
+                if done.search.cause is StopCause.INTERRUPTED:
+                    raise KeyboardInterrupt
+                found = _row(done)
         except AssayError as error:
             found = {"outcome": "not-tried", "reason": f"{error.what}: {error.value}"[:300]}
         speed = found.get("speedup")
