@@ -90,9 +90,20 @@ def test_rows_of_sums_are_asked_for_before_they_are_needed(tracing):
     assert re.search(r"ahead\w* = given_1\[std::min.*\n *prefetch\(&weights_1", text)
 
 
+SORTED = """
+import torch
+from torch import nn
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.sort(x)[0]
+def get_inputs():
+    return [torch.randn(8, 16)]
+"""
+
+
 def test_an_operator_without_a_generator_is_named(tracing):
-    with pytest.raises(Unsupported, match="convolution_backward"):
-        generate(tracing.trace(load_task("conv2d_backward")), Schedule(), "backward")
+    with pytest.raises(Unsupported, match=r"no generator for aten\.sort"):
+        generate(tracing.trace(plain_task(SORTED, "sorted.py")), Schedule(), "sorted")
 
 
 def test_control_flow_on_data_is_refused_with_its_reason(tracing):

@@ -21,10 +21,20 @@ def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
     assert ("✓ CERTIFIED" in page) == (done.returncode == 0)
 
 
+SORTED = """
+import torch
+from torch import nn
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.sort(x)[0]
+def get_inputs():
+    return [torch.randn(8, 16)]
+"""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("expert_gate",), "topk"),
         (("softmax", "--budget", "soon"), "duration"),
         (("softmax", "--strategy", "luck"), "luck"),
         (("softmax", "--proposers", "tuner,luck"), "codegen, tuner, archive, llm"),
@@ -40,3 +50,10 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(tmp_path, arguments, words
     done = assay("optimize", *arguments, "--runs", str(tmp_path))
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_an_operator_without_a_generator_is_said_with_exit_code_2(tmp_path):
+    (tmp_path / "sorted.py").write_text(SORTED)
+    done = assay("optimize", str(tmp_path / "sorted.py"), "--runs", str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert "no generator for aten.sort" in done.stderr
