@@ -21,22 +21,12 @@ struct Convolution {
 // Some of the terms of all channels' sums, `vectors` of outputs at a time; 0 stands for a single output.
 inline void add_terms(int64_t channels, const float* weight, int64_t step, const float* input, const int64_t* at,
                       int64_t terms, int vectors, float* out) {
-  const auto place = [at](int64_t r) { return at[r]; };
-  for (int64_t first = 0; first < channels; first += kRows) {
-    const int rows = static_cast<int>(std::min<int64_t>(kRows, channels - first));
-    const float* factors = weight + first * step;
-    float* to = out + first * kTile;
-    if (vectors == 3) {
-      tile_of<3>(rows, factors, step, input, place, terms, to, kTile);
-    } else if (vectors == 2) {
-      tile_of<2>(rows, factors, step, input, place, terms, to, kTile);
-    } else if (vectors == 1) {
-      tile_of<1>(rows, factors, step, input, place, terms, to, kTile);
-    } else {
-      for (int m = 0; m < rows; m++) {
-        for (int64_t r = 0; r < terms; r++) to[m * kTile] += factors[m * step + r] * input[at[r]];
-      }
-    }
+  if (vectors > 0) {
+    tiles(channels, vectors, weight, step, input, [at](int64_t r) { return at[r]; }, terms, out, kTile);
+    return;
+  }
+  for (int64_t m = 0; m < channels; m++) {
+    for (int64_t r = 0; r < terms; r++) out[m * kTile] += weight[m * step + r] * input[at[r]];
   }
 }
 

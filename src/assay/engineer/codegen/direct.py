@@ -58,19 +58,24 @@ def routine(
     ones = (sympy.Integer(1),) * (5 - len(shape))
     source_sizes, out_sizes = (*ones, *sizes), (*ones, *shape[2:])
     buffer = lowering.new(shape, source.dtype)
-    kernel, source = lowering.stored(weight), lowering.stored(source)
-    bias = None if bias is None else lowering.stored(bias)
-    assert kernel.buffer is not None
-    assert source.buffer is not None
     lowering.program.steps.append(
         Convolution(
-            buffer.name, source.buffer, kernel.buffer, None if bias is None else bias.buffer, shape[0], groups,
+            buffer.name, *operands(lowering, source, weight, bias), shape[0], groups,
             weight.shape[1], ix.floor_div(shape[1], sympy.Integer(groups)), tuple(taps),
             sympy.expand(phases * ix.product(sizes)), source_sizes[1], source_sizes[2],
             (out_sizes[0], out_sizes[1], out_sizes[2]),
         )
     )  # fmt: skip
     return vs.held(buffer)
+
+
+def operands(lowering: Builder, source: Value, weight: Value, bias: Value | None) -> tuple[str, str, str | None]:
+    """The buffers that hold them."""
+    held = lowering.stored(source).buffer, lowering.stored(weight).buffer
+    given = None if bias is None else lowering.stored(bias).buffer
+    assert held[0] is not None
+    assert held[1] is not None
+    return held[0], held[1], given
 
 
 def _source(lowering: Builder, value: Value, step: Sequence[int], pad: Sequence[int]) -> tuple[Value, tuple[Size, ...]]:

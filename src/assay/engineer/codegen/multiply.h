@@ -86,15 +86,6 @@ inline void pack_right(const float* b, const Multiply& s, int64_t column, int64_
   }
 }
 
-template <int N>
-inline void add_panel(const float* left, int64_t rows, const float* right, int64_t terms, float* out, int64_t step) {
-  const auto place = [](int64_t r) { return r * N * kLanes; };
-  for (int64_t row = 0; row < rows; row += kRows) {
-    const int count = static_cast<int>(std::min<int64_t>(kRows, rows - row));
-    tile_of<N>(count, left + row * kTermStep, kTermStep, right, place, terms, out + row * step, step);
-  }
-}
-
 // Some terms of a panel of the result, which begins with them or goes on; `columns` may be fewer than `vectors` hold.
 inline void fill_panel(const float* left, int64_t rows, const float* right, int64_t terms, bool begins, float* out,
                        int64_t step, int vectors, int64_t columns) {
@@ -107,13 +98,8 @@ inline void fill_panel(const float* left, int64_t rows, const float* right, int6
   } else if (to == edge) {
     copy_all(out, step, rows, columns, edge, width);
   }
-  if (vectors == 3) {
-    add_panel<3>(left, rows, right, terms, to, to_step);
-  } else if (vectors == 2) {
-    add_panel<2>(left, rows, right, terms, to, to_step);
-  } else {
-    add_panel<1>(left, rows, right, terms, to, to_step);
-  }
+  const auto place = [width](int64_t r) { return r * width; };
+  tiles(rows, vectors, left, kTermStep, right, place, terms, to, to_step);
   if (to == edge) copy_all(edge, width, rows, columns, out, step);
 }
 

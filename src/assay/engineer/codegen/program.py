@@ -98,13 +98,8 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Convolution:
-    """`buffer = convolution(source, weight) + bias`, direct; see convolve.h.
-
-    `source` is [batch, groups x channels, phases, planes, rows, width], all borders included: its planes are split into
-    phases where the window moves by more than one. `taps` say how far each place of the window lies from the first,
-    within one channel. `weight` is [groups x outs, channels, window].
-    """
+class Filtered:
+    """What the routines of convolutions have in common: operands, and how many channels a group has on either side."""
 
     buffer: str
     source: str
@@ -114,11 +109,6 @@ class Convolution:
     groups: int
     channels: Size
     outs: Size
-    taps: tuple[Size, ...]
-    channel_step: Size
-    rows: Size
-    width: Size
-    out_sizes: tuple[Size, Size, Size]
 
     @property
     def buffers(self) -> frozenset[str]:
@@ -127,31 +117,34 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Convolution(Filtered):
+    """`buffer = convolution(source, weight) + bias`, direct; see convolve.h.
+
+    `source` is [batch, groups x channels, phases, planes, rows, width], all borders included: its planes are split into
+    phases where the window moves by more than one. `taps` say how far each place of the window lies from the first,
+    within one channel. `weight` is [groups x outs, channels, window].
+    """
+
+    taps: tuple[Size, ...]
+    channel_step: Size
+    rows: Size
+    width: Size
+    out_sizes: tuple[Size, Size, Size]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Filtered):
     """`buffer = transposed_convolution(source, weight) + bias` with steps of one, from its inputs; see spread.h.
 
     `source` is [batch, groups x channels, sizes], `weight` is [groups x channels, outs, window]; sizes have three
     dimensions, the first ones of size one where there are fewer.
     """
 
-    buffer: str
-    source: str
-    weight: str
-    bias: str | None
-    batch: Size
-    groups: int
-    channels: Size
-    outs: Size
     sizes: tuple[Size, ...]
     window: tuple[Size, ...]
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
     out_sizes: tuple[Size, ...]
-
-    @property
-    def buffers(self) -> frozenset[str]:
-        """All that it reads or fills."""
-        return frozenset(name for name in (self.buffer, self.source, self.weight, self.bias) if name)
 
 
 Routine: TypeAlias = Product | Convolution | Spread

@@ -14,7 +14,7 @@ constexpr int kTile = kVectors * kLanes;
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float)), may_alias));
 
 // out[m][i] += (or = with kSets) the sum over r of left[m * step + r] * right[place(r) + i], for M rows of N vectors.
-template <int M, int N, bool kSets = false, typename Place>
+template <int M, int N, bool kSets, typename Place>
 inline void tile(const float* __restrict left, int64_t step, const float* __restrict right, Place place, int64_t terms,
                  float* __restrict out, int64_t out_step) {
   Vector total[M][N] = {};
@@ -40,20 +40,35 @@ inline void tile(const float* __restrict left, int64_t step, const float* __rest
   }
 }
 
-// The same for any number of rows up to kRows.
-template <int N, bool kSets = false, typename Place>
-inline void tile_of(int rows, const float* left, int64_t step, const float* right, Place place, int64_t terms,
-                    float* out, int64_t out_step) {
-  int m = 0;
-  for (; m + kRows <= rows; m += kRows)
+// The same for any number of rows.
+template <int N, bool kSets, typename Place>
+inline void tiles_of(int64_t rows, const float* left, int64_t step, const float* right, Place place, int64_t terms,
+                     float* out, int64_t out_step) {
+  int64_t m = 0;
+  for (; m + kRows <= rows; m += kRows) {
     tile<kRows, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+  }
   if (kRows > 4 && m + 4 <= rows) {
     tile<4, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
     m += 4;
   }
-  for (; m + 2 <= rows; m += 2)
+  for (; m + 2 <= rows; m += 2) {
     tile<2, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+  }
   for (; m < rows; m++) tile<1, N, kSets>(left + m * step, step, right, place, terms, out + m * out_step, out_step);
+}
+
+// The same for any number of rows and one to kVectors vectors.
+template <bool kSets = false, typename Place>
+inline void tiles(int64_t rows, int vectors, const float* left, int64_t step, const float* right, Place place,
+                  int64_t terms, float* out, int64_t out_step) {
+  if (vectors == 3) {
+    tiles_of<3, kSets>(rows, left, step, right, place, terms, out, out_step);
+  } else if (vectors == 2) {
+    tiles_of<2, kSets>(rows, left, step, right, place, terms, out, out_step);
+  } else {
+    tiles_of<1, kSets>(rows, left, step, right, place, terms, out, out_step);
+  }
 }
 
 }  // namespace

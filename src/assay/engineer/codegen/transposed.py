@@ -11,7 +11,7 @@ import sympy
 
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen import values as vs
-from assay.engineer.codegen.direct import Window, biased, routine
+from assay.engineer.codegen.direct import Window, biased, operands, routine
 from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.padding import padded
 from assay.engineer.codegen.program import Kind, Spread, Statement, Unsupported
@@ -75,14 +75,10 @@ def _spread(
 ) -> Value:  # fmt: skip
     """By the routine of spread.h."""
     ones, buffer = [1] * (5 - len(shape)), lowering.new(shape, value.dtype)
-    source, kernel = lowering.stored(value), lowering.stored(weight)
-    given = None if bias is None else lowering.stored(bias)
-    assert source.buffer is not None
-    assert kernel.buffer is not None
     one = sympy.Integer(1)
     lowering.program.steps.append(
         Spread(
-            buffer.name, source.buffer, kernel.buffer, None if given is None else given.buffer, shape[0], groups,
+            buffer.name, *operands(lowering, value, weight, bias), shape[0], groups,
             ix.floor_div(weight.shape[0], sympy.Integer(groups)), weight.shape[1],
             (*[one] * len(ones), *value.shape[2:]), (*[one] * len(ones), *window.sizes), (*[0] * len(ones), *pad),
             (*ones, *window.dilation), (*[one] * len(ones), *shape[2:]),

@@ -144,18 +144,7 @@ inline void multiply_place(const Image& s, const float* u, const float* v, float
   const auto place = [step](int64_t r) { return r * step; };
   for (int64_t column = 0, count; column < columns; column += count * kLanes) {
     count = std::min<int64_t>(kVectors, (columns - column) / kLanes);
-    for (int64_t o = 0; o < s.outs; o += kRows) {
-      const int rows = static_cast<int>(std::min<int64_t>(kRows, s.outs - o));
-      const float* left = u + o * s.channels;
-      float* to = m + o * step + column;
-      if (count == 3) {
-        tile_of<3, true>(rows, left, s.channels, v + column, place, s.channels, to, step);
-      } else if (count == 2) {
-        tile_of<2, true>(rows, left, s.channels, v + column, place, s.channels, to, step);
-      } else {
-        tile_of<1, true>(rows, left, s.channels, v + column, place, s.channels, to, step);
-      }
-    }
+    tiles<true>(s.outs, static_cast<int>(count), u, s.channels, v + column, place, s.channels, m + column, step);
   }
 }
 
