@@ -17,6 +17,7 @@ from assay.cli.optimize import parse_duration
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
 from assay.errors import AssayError
 from assay.referee.judge import silent
+from assay.report.units import estimate_text
 from assay.search import FileLedger, StopCause
 from assay.tasks.listing import list_tasks
 from assay.tasks.load import load_task
@@ -68,9 +69,8 @@ def _run_whole(names: list[str], settings: dict[str, Any], record: Record) -> No
             row = make(ROOT / name, config)
         except AssayError as error:
             row = {"parts": [], "left_out": {"": f"{error.what}: {error.value}"[:300]}, "whole": None}
-        whole = row["whole"]
-        words = "{:.2f}x [{:.2f}, {:.2f}]".format(*whole["speedup"]) if whole else "nothing certified"
-        record.add({"name": name, **row}, words)
+        speed = row["whole"]["speedup"] if row["whole"] else None
+        record.add({"name": name, **row}, estimate_text(*speed) if speed else "nothing certified")
 
 
 def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
@@ -89,7 +89,7 @@ def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
         except AssayError as error:
             found = {"outcome": "not-tried", "reason": f"{error.what}: {error.value}"[:300]}
         speed = found.get("speedup")
-        words = "{:.2f}x [{:.2f}, {:.2f}]".format(*speed) if speed else found.get("reason", "")
+        words = estimate_text(*speed) if speed else found.get("reason", "")
         record.add({"name": name, **found}, f"{found['outcome']} {words}")
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from assay.applied.compare import compare
+from assay.applied.curves import LearningConfig
 from assay.applied.measured import compare_learning, time_steps
 from assay.applied.model import apply_certificates
+from assay.applied.training import load_step_kernels
 from assay.engineer.model import choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig, Optimized
 from assay.engineer.own_module import load_own_module
@@ -23,7 +25,6 @@ from benchmarks.referee.results import ROOT
 
 MODELS = sorted((ROOT / "benchmarks" / "engineer" / "models").glob("*.py"))
 TRAININGS = sorted((ROOT / "examples").glob("train_*.py"))
-_STEPS, _SEEDS, _MARGIN = 300, 5, 0.01
 
 
 def model_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
@@ -55,12 +56,11 @@ def training_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
     row: dict[str, Any] = {"parts": rows, "left_out": {}, "whole": None}
     if rows[0]["speedup"] is None:
         return row
-    row["whole"] = asdict(time_steps(recipe, certificates))
-    curves = compare_learning(
-        recipe, certificates, steps=_STEPS, seeds=_SEEDS, margin=_MARGIN, progress=silent
-    ).to_json()  # fmt: skip
+    kernels, learning = load_step_kernels(certificates), LearningConfig()
+    row["whole"] = asdict(time_steps(recipe, kernels))
+    curves = compare_learning(recipe, kernels, learning, silent).to_json()
     curves["last"] = {side: [one[-1] for one in curves.pop(side)] for side in ("original", "applied")}
-    return row | {"learning": curves | {"steps": _STEPS, "seeds": _SEEDS}}
+    return row | {"learning": curves | {"steps": learning.steps, "seeds": learning.seeds}}
 
 
 def _certificates(name: str, found: Optimized, where: Path, runs: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from assay.engineer.places import bound_text
+
 _SIDES = ("eager", "torch.compile", "torch.compile, fused update", "applied")
 
 
@@ -56,7 +58,7 @@ def _parts(row: Mapping[str, Any]) -> Iterator[str]:
         speed = part["speedup"]
         found = f"{speed[0]:.2f}x ({speed[1]:.2f} to {speed[2]:.2f})" if speed else "nothing certified"
         places = ", ".join(place or "the whole" for place in part["places"])
-        bound = f"at most {1 / (1 - part['share']):.2f}x" if part["share"] < 0.99 else "any speedup"
+        bound = bound_text(part["share"], "at most ")
         yield f"- {places}: {part['share']:.0%} of the time ({bound} for the whole): {found}"
     for name, reason in row["left_out"].items():
         yield f"- left as it is: {name or 'all of it'}: {reason[:160]}"

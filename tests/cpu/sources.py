@@ -14,6 +14,17 @@ def get_inputs():
     return [torch.randn(64, 65)]
 """
 
+SORTED = """
+import torch
+from torch import nn
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.sort(x)[0]
+def get_inputs():
+    return [torch.randn(8, 16)]
+"""
+"""An operator without a generator."""
+
 SCALE_KERNEL = """
 extern "C" int assay_kernel(const assay_call* call) {
   const float* x = assay_in<float>(call, 0);

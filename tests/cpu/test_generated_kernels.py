@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from sources import SORTED
 
 from assay.core.config import Depth, JudgeConfig
 from assay.core.verdicts import Verdict
@@ -88,17 +89,6 @@ def test_fusing_makes_one_loop_nest_of_a_softmax_and_apart_makes_four(tracing):
 def test_rows_of_sums_are_asked_for_before_they_are_needed(tracing):
     text = generate(tracing.trace(load_task("embedding_bag")), Schedule(), "bags").files[0].text
     assert re.search(r"ahead\w* = given_1\[std::min.*\n *prefetch\(&weights_1", text)
-
-
-SORTED = """
-import torch
-from torch import nn
-class Model(nn.Module):
-    def forward(self, x):
-        return torch.sort(x)[0]
-def get_inputs():
-    return [torch.randn(8, 16)]
-"""
 
 
 def test_an_operator_without_a_generator_is_named(tracing):

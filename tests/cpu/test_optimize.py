@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sources import SORTED
 from test_cli import assay
 
 BUDGET = "20s"
@@ -19,17 +20,6 @@ def test_a_search_ends_with_judged_finalists_a_journal_and_sources(tmp_path):
     assert (folder / "kernel" / "kernel.cpp").exists() == (done.returncode == 0)
     page = (folder / "page.html").read_text()
     assert ("✓ CERTIFIED" in page) == (done.returncode == 0)
-
-
-SORTED = """
-import torch
-from torch import nn
-class Model(nn.Module):
-    def forward(self, x):
-        return torch.sort(x)[0]
-def get_inputs():
-    return [torch.randn(8, 16)]
-"""
 
 
 @pytest.mark.parametrize(

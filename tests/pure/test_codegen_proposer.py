@@ -11,7 +11,7 @@ from assay.core.sources import SourceFile, Task, TaskFormat
 from assay.engineer.codegen.schedule import CHOICES, Schedule
 from assay.engineer.graph import read_graph
 from assay.engineer.optimize import OptimizeConfig
-from assay.engineer.proposers.codegen import STARTS, Codegen, schedule_of
+from assay.engineer.proposers.codegen import STARTS, Codegen, schedule_of, writer_for
 from assay.errors import InputError
 from assay.search import Evaluation, Fidelity, Kind, Known, Request
 
@@ -31,13 +31,13 @@ def fresh(proposer):
 
 
 def test_starts_come_once_each_and_no_two_have_the_same_text():
-    ideas = fresh(Codegen(softmax(), "made"))
+    ideas = fresh(Codegen(writer_for(softmax(), "made")))
     assert 3 <= len(ideas) <= len(STARTS)
     assert len({idea.identity for idea in ideas}) == len(ideas)
 
 
 def test_a_refinement_differs_from_its_parent_in_one_or_two_choices():
-    proposer = Codegen(softmax(), "made")
+    proposer = Codegen(writer_for(softmax(), "made"))
     parent = fresh(proposer)[0]
     idea = proposer.propose(request(Kind.REFINE, [parent]))
     a, b = schedule_of(parent.candidate), schedule_of(idea.candidate)
@@ -46,7 +46,7 @@ def test_a_refinement_differs_from_its_parent_in_one_or_two_choices():
 
 
 def test_a_cross_takes_every_choice_from_a_parent():
-    proposer = Codegen(softmax(), "made")
+    proposer = Codegen(writer_for(softmax(), "made"))
     first, second = fresh(proposer)[:2]
     far = proposer.propose(request(Kind.REFINE, [second], seed=3))
     idea = proposer.propose(request(Kind.CROSS, [first, far], seed=1))
@@ -58,14 +58,14 @@ def test_a_cross_takes_every_choice_from_a_parent():
 def test_the_same_request_gives_the_same_idea_to_a_new_proposer():
     ideas = []
     for _ in range(2):
-        proposer = Codegen(softmax(), "made")
+        proposer = Codegen(writer_for(softmax(), "made"))
         parent = fresh(proposer)[0]
         ideas.append(proposer.propose(request(Kind.REFINE, [parent], seed=5)))
     assert ideas[0].identity == ideas[1].identity
 
 
 def test_it_runs_out_instead_of_repeating_itself():
-    proposer = Codegen(softmax(), "made")
+    proposer = Codegen(writer_for(softmax(), "made"))
     parent = fresh(proposer)[0]
     seen, idea, seed = set(), parent, 0
     while idea is not None and seed < 1000:
@@ -77,7 +77,7 @@ def test_it_runs_out_instead_of_repeating_itself():
 
 @pytest.mark.parametrize("head", ["", "// schedule {", '// schedule {"lanes": 7}', "// schedule []"])
 def test_a_file_that_was_not_generated_has_no_schedule(head):
-    candidate = fresh(Codegen(softmax(), "made"))[0].candidate
+    candidate = fresh(Codegen(writer_for(softmax(), "made")))[0].candidate
     text = candidate.files[0].text.partition("\n")[2]
     assert schedule_of(replace(candidate, files=(SourceFile("kernel.cpp", f"{head}\n{text}"),))) is None
 
@@ -85,7 +85,7 @@ def test_a_file_that_was_not_generated_has_no_schedule(head):
 def test_a_task_without_a_generator_is_refused_with_the_operator():
     graph = read_graph(graph_data([node("y", "aten.wonder.default", [ref("x")], tensor([ROWS]))], ["y"], shape=(ROWS,)))
     with pytest.raises(InputError) as caught:
-        Codegen(graph, "made")
+        writer_for(graph, "made")
     assert "aten.wonder" in str(caught.value)
 
 

@@ -168,7 +168,7 @@ def test_what_is_predicted_follows_amdahls_law():
 
 def test_a_models_page_has_the_whole_before_and_after_and_claims_no_certificate_for_it():
     certificate, run = published()[0]
-    part = PartShown("attention", 0.5, 2.0, "ACCEPT 1.61x", 2.0, certificate, "assay verify x", "../s/page.html",
+    part = PartShown("attention", 0.5, "ACCEPT 1.61x", 2.0, certificate, "assay verify x", "../s/page.html",
                      f"../{run.id}/page.html")  # fmt: skip
     page = render_module(HOSTILE, [part], {"embed": HOSTILE}, WHOLE)
     for words in ("PARTS CERTIFIED", "1.120x (1.100x to 1.150x)", "16.0 ms a call", "it is no certificate",
@@ -178,7 +178,7 @@ def test_a_models_page_has_the_whole_before_and_after_and_claims_no_certificate_
 
 
 def test_a_model_without_a_certified_kernel_has_no_prediction():
-    page = render_module("Net", [PartShown("head", 0.1, 1.1, "nothing certified as faster")], {}, None)
+    page = render_module("Net", [PartShown("head", 0.1, "nothing certified as faster")], {}, None)
     assert "NOTHING CERTIFIED" in page
     assert "predicted" not in page
 

@@ -13,10 +13,31 @@ from typing import Any
 
 import numpy as np
 
+from assay.errors import InputError
 from assay.referee.timing.student import student_quantile
 
 _LAST = 0.1
 _LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class LearningConfig:
+    """How loss curves are compared. `margin` is relative, and fixed before the first step.
+
+    Raises InputError for settings that decide nothing.
+    """
+
+    steps: int = 300
+    seeds: int = 5
+    margin: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.steps < 10 or self.seeds < 2 or not 0 < self.margin < 1:
+            raise InputError(
+                "these loss curves decide nothing", value=f"{self.steps} steps, {self.seeds} seeds, {self.margin:g}",
+                rule="10 steps and 2 seeds at least, a margin between 0 and 1",
+            )  # fmt: skip
+
 
 Side = Callable[[int], Callable[[Sequence[Any]], Any]]
 """From a seed to a step: a function of a batch that trains and returns the loss."""
@@ -44,10 +65,11 @@ class Curves:
 
 
 def train_both(
-    original: Side, applied: Side, get_batch: Callable[[int], Sequence[Any]], *, steps: int, seeds: int, margin: float,
+    original: Side, applied: Side, get_batch: Callable[[int], Sequence[Any]], learning: LearningConfig,
     progress: Callable[[str, float], None],
 ) -> Curves:  # fmt: skip
-    """Train `seeds` times `steps` steps on each side, in turns."""
+    """Train `learning.seeds` times `learning.steps` steps on each side, in turns."""
+    steps, seeds = learning.steps, learning.seeds
     losses: tuple[list[list[float]], list[list[float]]] = ([], [])
     for seed in range(seeds):
         sides = original(seed), applied(seed)
@@ -58,7 +80,7 @@ def train_both(
             for side, curves in zip(sides, losses, strict=True):
                 curves[-1].append(float(side(batch)))
             progress("comparing loss curves", (seed * steps + number + 1) / (seeds * steps))
-    return judge_curves(losses[0], losses[1], margin)
+    return judge_curves(losses[0], losses[1], learning.margin)
 
 
 def judge_curves(original: list[list[float]], applied: list[list[float]], margin: float) -> Curves:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.archive.admission import Admissible
+from assay.archive.admission import Admissible, check_admissible
 from assay.build.cpp import CppBuilder
 from assay.core.sources import Candidate, Language, Task
 from assay.core.tensors import Placement
@@ -81,6 +81,22 @@ class CertifiedKernel:
         numbers = (ctypes.c_double * max(scalars, 1))()
         record.n_scalars, record.scalars = scalars, numbers
         return PreparedCall(self._entry, self.task.name, record, numbers, held)
+
+
+def load_kernels(
+    certificates: Iterable[Mapping[str, Any]], name_of: Callable[[Task], str]
+) -> dict[str, CertifiedKernel]:
+    """The kernels of certificates by `name_of` their tasks.
+
+    Raises InputError for a certificate that does not accept or does not verify, and whatever `name_of` raises.
+    """
+    kernels: dict[str, CertifiedKernel] = {}
+    with CppBuilder() as builder:
+        for certificate in certificates:
+            checked = check_admissible(certificate, "certificate")
+            name = name_of(Task.from_json(checked.certificate["task"]))
+            kernels[name] = CertifiedKernel(checked, builder)
+    return kernels
 
 
 class PreparedCall:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from assay.applied.compare import APPLIED, Timed, time_in_turns
-from assay.applied.curves import Curves, train_both
-from assay.applied.training import TrainingStep, apply_to_training
+from assay.applied.curves import Curves, LearningConfig, train_both
+from assay.applied.kernel import CertifiedKernel
+from assay.applied.training import TrainingStep, step_by_kernels
 from assay.engineer.training.recipe import Recipe
 from assay.referee.bench import Progress
 
 _SECONDS = 12.0
 
 
-def applied_step(recipe: Recipe, certificates: Sequence[Mapping[str, Any]], seed: int) -> TrainingStep:
-    """A new model's step by the certificates. Raises as `apply_to_training` does."""
-    model, optimizer = recipe.start(seed)
-    return apply_to_training(model, optimizer, recipe.loss, certificates, recipe.get_batch(0))
-
-
-def time_steps(recipe: Recipe, certificates: Sequence[Mapping[str, Any]]) -> Timed:
-    """Steps on one batch, in turns: PyTorch's own, under torch.compile, and by the kernels.
+def time_steps(recipe: Recipe, kernels: Mapping[str, CertifiedKernel]) -> Timed:
+    """Steps on one batch, in turns: PyTorch's own, under torch.compile, and by the kernels of `load_step_kernels`.
 
     Beside the compiled loss the optimiser runs as it is, and in its fused form where it has one: the baseline is the
-    best of all that work.
+    best of all that work. Raises as `apply_to_training` does.
     """
     batch = recipe.get_batch(0)
-    certified = applied_step(recipe, certificates, 0)
+    certified = _by_kernels(recipe, kernels, 0)
     model, optimizer = recipe.start(0)
     sides: dict[str, Callable[[], object]] = {
         "eager": lambda: recipe.step(model, optimizer, batch), APPLIED: lambda: certified(*batch)
@@ -35,6 +31,11 @@ def time_steps(recipe: Recipe, certificates: Sequence[Mapping[str, Any]]) -> Tim
     sides |= {name: side for name, fused in (("torch.compile", False), ("torch.compile, fused update", True))
               if (side := _compiled(recipe, batch, fused=fused)) is not None}  # fmt: skip
     return time_in_turns(sides, _SECONDS)
+
+
+def _by_kernels(recipe: Recipe, kernels: Mapping[str, CertifiedKernel], seed: int) -> TrainingStep:
+    model, optimizer = recipe.start(seed)
+    return step_by_kernels(model, optimizer, recipe.loss, kernels, recipe.get_batch(0))
 
 
 def _compiled(recipe: Recipe, batch: tuple[Any, ...], *, fused: bool) -> Callable[[], object] | None:
@@ -48,37 +49,28 @@ def _compiled(recipe: Recipe, batch: tuple[Any, ...], *, fused: bool) -> Callabl
             optimizer = type(optimizer)(model.parameters(), **group, fused=True)
         except (RuntimeError, TypeError):
             return None
-    compiled: Any = torch.compile(recipe.loss)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        compiled(model, *batch).backward()
-        optimizer.step()
-
+    compiled = replace(recipe, loss=torch.compile(recipe.loss))
     try:
-        step()
+        compiled.step(model, optimizer, batch)
     except Exception:  # noqa: BLE001 - whatever a compiler raises on somebody's model
         return None
-    return step
+    return lambda: compiled.step(model, optimizer, batch)
 
 
 _FUSABLE = ("lr", "betas", "eps", "weight_decay", "momentum", "dampening", "nesterov")
 
 
 def compare_learning(
-    recipe: Recipe, certificates: Sequence[Mapping[str, Any]], *, steps: int, seeds: int, margin: float,
-    progress: Progress,
-) -> Curves:  # fmt: skip
-    """Loss curves of both; see curves.py for what is concluded."""
+    recipe: Recipe, kernels: Mapping[str, CertifiedKernel], learning: LearningConfig, progress: Progress
+) -> Curves:
+    """Loss curves of both; see curves.py for what is concluded. Raises as `apply_to_training` does."""
 
     def original(seed: int) -> Callable[[Sequence[Any]], Any]:
         model, optimizer = recipe.start(seed)
         return lambda batch: recipe.step(model, optimizer, tuple(batch))
 
     def applied(seed: int) -> Callable[[Sequence[Any]], Any]:
-        step = applied_step(recipe, certificates, seed)
+        step = _by_kernels(recipe, kernels, seed)
         return lambda batch: step(*batch)
 
-    return train_both(
-        original, applied, recipe.get_batch, steps=steps, seeds=seeds, margin=margin, progress=progress
-    )  # fmt: skip
+    return train_both(original, applied, recipe.get_batch, learning, progress)

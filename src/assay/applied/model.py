@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.applied.dispatch import Layout, Site, attach
-from assay.applied.kernel import Calls, CertifiedKernel
-from assay.archive.admission import check_admissible
-from assay.build.cpp import CppBuilder
+from assay.applied.kernel import Calls, CertifiedKernel, load_kernels
 from assay.core.sources import Task
 from assay.engineer.convert import convert, key_of
 from assay.engineer.places import Place, measure_places
@@ -31,15 +29,7 @@ def apply_certificates(model: Any, certificates: Iterable[Mapping[str, Any]], ex
     `example_inputs` are positional, of the shapes that the kernels were certified for. Raises InputError for a
     certificate that does not accept, does not verify, or is not about a converted module.
     """
-    with CppBuilder() as builder:
-        kernels = {}
-        for certificate in certificates:
-            checked = check_admissible(certificate, "certificate")
-            task = Task.from_json(checked.certificate["task"])
-            key = key_of(task)
-            if key is None:
-                raise InputError("this certificate is not about a part of a model", value=task.name)
-            kernels[key] = CertifiedKernel(checked, builder)
+    kernels = load_kernels(certificates, _part_key)
     found: dict[str, Calls] = {}
     used: set[str] = set()
     taken: list[str] = []
@@ -53,6 +43,13 @@ def apply_certificates(model: Any, certificates: Iterable[Mapping[str, Any]], ex
             used.add(key)
             taken.append(place.name)
     return Applied(found, tuple(k.certificate_identity for key, k in kernels.items() if key not in used))
+
+
+def _part_key(task: Task) -> str:
+    key = key_of(task)
+    if key is None:
+        raise InputError("this certificate is not about a part of a model", value=task.name)
+    return key
 
 
 def _key(place: Place) -> tuple[str, tuple[str, ...]]:

@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from assay.applied.dispatch import Layout
-from assay.applied.kernel import Calls, CertifiedKernel, PreparedCall
+from assay.applied.kernel import Calls, CertifiedKernel, PreparedCall, load_kernels
 from assay.applied.step_memory import StepMemory
-from assay.archive.admission import check_admissible
-from assay.build.cpp import CppBuilder
-from assay.core.sources import Task
 from assay.engineer.convert import key_of
 from assay.engineer.training.gradients import Gradients, convert_gradients
-from assay.engineer.training.memory import flat_size
-from assay.engineer.training.update import Update, settings_of, update_of
+from assay.engineer.training.recipe import plain_step
+from assay.engineer.training.update import Update, settings_of, update_for
 from assay.errors import InputError
 
 _ADAM_SLOT = "exp_avg"
@@ -96,13 +93,10 @@ class TrainingStep:
 
     def _original(self, batch: Sequence[Any]) -> Any:
         self._show_state()
-        self.optimizer.zero_grad()
-        found = self.loss(self.model, *batch)
-        found.backward()
-        self.optimizer.step()
+        found = plain_step(self.loss, self.model, self.optimizer, batch)
         self.optimizer.zero_grad()
         self._adopt_state()
-        return found.detach()
+        return found
 
     def _prepared(
         self, batch: Sequence[Any], gradient: CertifiedKernel, update: CertifiedKernel | None, side: int
@@ -159,15 +153,21 @@ def apply_to_training(
     Without one of the update the optimiser makes its own. Raises InputError for a certificate that does not accept or
     does not verify, and where none is about the gradients.
     """
+    return step_by_kernels(model, optimizer, loss, load_step_kernels(certificates), example_batch)
+
+
+def load_step_kernels(certificates: Iterable[Mapping[str, Any]]) -> dict[str, CertifiedKernel]:
+    """For `step_by_kernels`, which may share them among models. Raises as `load_kernels` does."""
+    return load_kernels(certificates, lambda task: key_of(task) or task.identity)
+
+
+def step_by_kernels(
+    model: Any, optimizer: Any, loss: Callable[..., Any], kernels: Mapping[str, CertifiedKernel],
+    example_batch: Sequence[Any],
+) -> TrainingStep:  # fmt: skip
+    """As `apply_to_training`, with kernels that are loaded already."""
     gradients = convert_gradients(model, loss, example_batch, "step")
-    trained = [model.get_parameter(name) for name in gradients.parameters]
-    update = update_of(optimizer, flat_size(trained))
-    kernels: dict[str, CertifiedKernel] = {}
-    with CppBuilder() as builder:
-        for certificate in certificates:
-            checked = check_admissible(certificate, "certificate")
-            task = Task.from_json(checked.certificate["task"])
-            kernels[key_of(task) or task.identity] = CertifiedKernel(checked, builder)
+    update = update_for(gradients, model, optimizer)
     if gradients.converted.key not in kernels:
         raise InputError(
             "no certificate is about this training step", value=", ".join(kernels)[:200],

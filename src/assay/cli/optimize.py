@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from assay.applied.curves import LearningConfig
 from assay.cli.exits import Exit
 from assay.cli.optimize_module import optimize_own_module
-from assay.cli.optimize_training import LearningConfig, optimize_training
+from assay.cli.optimize_training import optimize_training
 from assay.cli.output import (
     BaselineOption,
     FrozenFlag,
@@ -56,6 +57,7 @@ Example: assay optimize gelu --llm http://127.0.0.1:8080/v1 --llm-model coder --
 A key, where the endpoint wants one, comes from the environment variable OPENAI_API_KEY; it is kept nowhere.
 """
 
+_USUAL = LearningConfig()
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -83,11 +85,11 @@ def optimize(
         Path | None, typer.Option("--llm-answers", help="Keep answers in this folder, and give them again.")
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="FILE.py is a training: make its whole step faster.")] = False,
-    steps: Annotated[int, typer.Option("--steps", help="With --train: of each loss curve.")] = 300,
-    seeds: Annotated[int, typer.Option("--seeds", help="With --train: loss curves on either side.")] = 5,
+    steps: Annotated[int, typer.Option("--steps", help="With --train: of each loss curve.")] = _USUAL.steps,
+    seeds: Annotated[int, typer.Option("--seeds", help="With --train: loss curves on either side.")] = _USUAL.seeds,
     margin: Annotated[
         float, typer.Option("--margin", help="With --train: how much higher the loss may be, relatively.")
-    ] = 0.01,
+    ] = _USUAL.margin,
     proposers: Annotated[
         str, typer.Option("--proposers", metavar="NAMES", help=f"Who proposes: {', '.join(NAMES)}; default all.")
     ] = "",

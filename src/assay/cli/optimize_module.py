@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from assay.cli.watch import watching
 from assay.engineer.model import Parts, choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig
 from assay.engineer.own_module import load_own_module
+from assay.engineer.places import bound_text
 from assay.engineer.publishing import Outcome, publish_found, publish_module
 from assay.report.terminal import make_console
 from assay.report.units import estimate_text
@@ -61,8 +61,7 @@ def _print_parts(parts: Parts, console: Console) -> None:
     """What the search can bring at most, before any search."""
     table = Table("part", "share of the time", "brings the whole at most", box=None, padding=(0, 3, 0, 0))
     for part in parts.chosen:
-        bound = "any speedup" if math.isinf(part.bound) or part.share > 0.99 else f"{part.bound:.2f}x"
-        table.add_row(part.name, f"{part.share:.0%}", bound)
+        table.add_row(part.name, f"{part.share:.0%}", bound_text(part.share))
     console.print(table)
     for name, reason in parts.left_out.items():
         console.print(f"left as it is: {name}: {reason[:_REASON_COLUMNS]}", style="dim")
@@ -70,7 +69,7 @@ def _print_parts(parts: Parts, console: Console) -> None:
 
 def _print_part(outcome: Outcome, console: Console) -> None:
     search = outcome.found.search
-    console.print(f"\n{outcome.part.name}: {outcome.words}")
+    console.print(f"\n{outcome.part.name}: {outcome.found.words}")
     console.print(f"  {search.ideas} kernels tried; {search.words}", style="dim")
     for folder in (outcome.folder, *(run.folder for run in outcome.published.runs)):
         console.print(f"  {folder}/page.html", style="dim", soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,38 +12,20 @@ from rich.console import Console
 from rich.table import Table
 
 from assay.applied.compare import APPLIED, Timed
-from assay.applied.curves import Curves
+from assay.applied.curves import Curves, LearningConfig
 from assay.applied.measured import compare_learning, time_steps
+from assay.applied.training import load_step_kernels
 from assay.cli.exits import Exit
 from assay.cli.output import print_json
 from assay.cli.watch import watching
 from assay.engineer.optimize import OptimizeConfig, Optimized
+from assay.engineer.places import bound_text
 from assay.engineer.publishing import publish_found
 from assay.engineer.training.parts import StepPart, optimize_step, step_parts, step_tasks
 from assay.engineer.training.recipe import load_recipe
-from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write
 from assay.report.terminal import make_console
 from assay.report.units import estimate_text
-
-
-@dataclass(frozen=True, slots=True)
-class LearningConfig:
-    """How loss curves are compared. `margin` is relative, and fixed before the first step.
-
-    Raises InputError for settings that decide nothing.
-    """
-
-    steps: int = 300
-    seeds: int = 5
-    margin: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.steps < 10 or self.seeds < 2 or not 0 < self.margin < 1:
-            raise InputError(
-                "these loss curves decide nothing", value=f"{self.steps} steps, {self.seeds} seeds, {self.margin:g}",
-                rule="10 steps and 2 seeds at least, a margin between 0 and 1",
-            )  # fmt: skip
 
 
 def optimize_training(
@@ -71,10 +53,8 @@ def optimize_training(
                 print_json({"parts": rows, "whole": None, "learning": None})
             return Exit.REJECTED
         watcher("timing the whole step before and after", 0.0)
-        timed = time_steps(recipe, certificates)
-        curves = compare_learning(
-            recipe, certificates, steps=learning.steps, seeds=learning.seeds, margin=learning.margin, progress=watcher
-        )
+        kernels = load_step_kernels(certificates)
+        timed, curves = time_steps(recipe, kernels), compare_learning(recipe, kernels, learning, watcher)
     result = {"parts": rows, "whole": asdict(timed), "learning": curves.to_json()}
     where = runs / f"training-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{recipe.name}" / "training.json"
     atomic_write(where, json.dumps(result, indent=1).encode())
@@ -94,8 +74,7 @@ def _print_parts(parts: tuple[StepPart, ...], learning: LearningConfig, console:
     """What the search can bring at most, and what will be asked of the curves, before any search."""
     table = Table("part", "share of a step", "brings the step at most", box=None, padding=(0, 3, 0, 0))
     for part in parts:
-        bound = f"{1 / (1 - part.share):.2f}x" if part.share < 0.99 else "any speedup"
-        table.add_row(part.name, f"{part.share:.0%}", bound)
+        table.add_row(part.name, f"{part.share:.0%}", bound_text(part.share))
     console.print(table)
     console.print(
         f"Then {learning.seeds} times {learning.steps} steps: the loss may be {learning.margin:.1%} higher at most.",
@@ -104,11 +83,7 @@ def _print_parts(parts: tuple[StepPart, ...], learning: LearningConfig, console:
 
 
 def _print_part(part: StepPart, found: Optimized, runs: list[str], console: Console) -> None:
-    accepted = found.accepted
-    words = "nothing certified as faster"
-    if accepted is not None and accepted.speedup is not None and accepted.baseline is not None:
-        words = f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
-    console.print(f"\n{part.name}: {words}")
+    console.print(f"\n{part.name}: {found.words}")
     console.print(f"  {found.search.ideas} kernels tried; {found.search.words}", style="dim")
     for run in runs:
         console.print(f"  {run}/page.html", style="dim", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 
 from assay.engineer.convert import Converted, convert
 from assay.engineer.graph import Graph
-from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
+from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_in
 from assay.engineer.places import Place, measure_places
-from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.proposers.codegen import writer_for
 from assay.engineer.tracing import Tracing
 from assay.errors import InputError
 from assay.referee.bench import Progress
-from assay.search import Event, FileLedger
+from assay.search import Event
 
 _LEAST_SHARE = 0.02
 """A part below this share cannot bring 2 % to the whole, whatever becomes of it."""
@@ -35,11 +34,6 @@ class Part:
     def name(self) -> str:
         """Its places, for people."""
         return ", ".join(place or "the whole module" for place in self.places)
-
-    @property
-    def bound(self) -> float:
-        """The most that this part can bring to the whole model (Amdahl 1967)."""
-        return 1.0 / (1.0 - self.share) if self.share < 1 else math.inf
 
     def to_json(self, found: Optimized | None) -> dict[str, Any]:
         """What it is and what came of it."""
@@ -87,7 +81,7 @@ def _traced(place: Place, tracing: Tracing) -> tuple[Converted, Graph]:
         raise InputError("it is called more than once, or not with plain tensors and numbers", value=place.name)
     converted = convert(place.module, place.arguments, place.name.replace(".", "_") or "model")
     graph = tracing.trace(converted.task)
-    Codegen(graph, converted.task.name)
+    writer_for(graph, converted.task.name)
     return converted, graph
 
 
@@ -102,8 +96,4 @@ def optimize_parts(
     total = sum(part.share for part in parts.chosen)
     for part in parts.chosen:
         own = replace(config, budget_s=config.budget_s * part.share / total)
-        task = part.converted.task
-        folder = (last_search(runs, task) if resume else None) or new_search(runs, task)
-        with FileLedger(folder) as ledger:
-            found = optimize_task(task, own, ledger, watch, progress, part.graph)
-        yield part, found, folder
+        yield part, *optimize_in(runs, part.converted.task, part.graph, own, watch, progress, resume=resume)

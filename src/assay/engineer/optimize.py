@@ -23,6 +23,7 @@ from assay.referee.bench import Progress
 from assay.referee.judge import Referee
 from assay.referee.judgement import Judgement
 from assay.referee.timing.decision import Outcome
+from assay.report.units import estimate_text
 from assay.search import (
     AnyOf,
     Budget,
@@ -100,6 +101,14 @@ class Optimized:
         """The judgement that ends in a certificate of a faster kernel."""
         return next((each for each in self.judgements if each.verdict is Verdict.ACCEPT), None)
 
+    @property
+    def words(self) -> str:
+        """One line: the certified speedup, or that there is none."""
+        accepted = self.accepted
+        if accepted is None or accepted.speedup is None or accepted.baseline is None:
+            return "nothing certified as faster"
+        return f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
+
     def to_json(self) -> dict[str, Any]:
         """What is worth keeping besides the journal and the certificates."""
         search, wins = self.search, self.search.false_wins
@@ -161,6 +170,16 @@ def optimize_task(
             result = event.result
     assert result is not None, "a search ends with its result"
     return Optimized(result, _judged(task, config, result, progress), graph, ledger.records)
+
+
+def optimize_in(
+    runs: Path, task: Task, graph: Graph, config: OptimizeConfig, watch: Callable[[Event], None], progress: Progress, *,
+    resume: bool,
+) -> tuple[Optimized, Path]:  # fmt: skip
+    """`optimize_task` in a folder of its own in `runs`; with `resume` in that of the last search, if there is one."""
+    folder = (last_search(runs, task) if resume else None) or new_search(runs, task)
+    with FileLedger(folder) as ledger:
+        return optimize_task(task, config, ledger, watch, progress, graph), folder
 
 
 def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progress) -> tuple[Judgement, ...]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _WARM_UP, _RUNS = 3, 7
+_NEARLY_ALL = 0.99
+"""A share above which the bound is no bound."""
 
 
 @dataclass(slots=True)
@@ -30,14 +32,14 @@ class Place:
     calls: int = 0
     seconds: list[float] = field(default_factory=list)
 
-    @property
-    def bound(self) -> float:
-        """The most that a faster part here can bring to the whole model; infinite for the model itself."""
-        return 1.0 / (1.0 - self.share) if self.share < 1 else float("inf")
-
     def is_within(self, other: str) -> bool:
         """Whether it is the submodule of that name, or inside it."""
         return other == "" or self.name == other or self.name.startswith(other + ".")
+
+
+def bound_text(share: float, words: str = "") -> str:
+    """The most that a part with this share of the time can bring to the whole: `1.25x`, after `words`."""
+    return f"{words}{1.0 / (1.0 - share):.2f}x" if share <= _NEARLY_ALL else "any speedup"
 
 
 def measure_places(model: Any, example_inputs: Sequence[Any]) -> list[Place]:

@@ -18,7 +18,6 @@ from assay.engineer.proposers.archived import remember
 from assay.machine.cache_dirs import atomic_write
 from assay.report.publish import publish
 from assay.report.store import PAGE, Run
-from assay.report.units import estimate_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,6 @@ class Outcome:
     found: Optimized
     folder: Path
     published: Published
-
-    @property
-    def words(self) -> str:
-        """One line: the certified speedup, or that there is none."""
-        accepted = self.found.accepted
-        if accepted is None or accepted.speedup is None or accepted.baseline is None:
-            return "nothing certified as faster"
-        return f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping."""
@@ -88,7 +79,7 @@ def _shown(outcome: Outcome) -> PartShown:
     part, certificate = outcome.part, outcome.published.certificate
     run = outcome.published.runs[-1] if outcome.published.runs else None
     return PartShown(
-        part.name, part.share, part.bound, outcome.words, _gain(certificate) if certificate else 1.0, certificate,
+        part.name, part.share, outcome.found.words, _gain(certificate) if certificate else 1.0, certificate,
         f"assay verify {run.certificate}" if run else "", f"../{outcome.folder.name}/{PAGE}",
         f"../{run.id}/{PAGE}" if run else "",
     )  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.engineer.page.page import both, template
+from assay.engineer.page.page import both, roofline, template
 from assay.engineer.page.shares import Share, amdahl, predicted
-from assay.report.drawing import figures
+from assay.engineer.places import bound_text
 from assay.report.svg import element
 from assay.report.units import estimate_text, plural, ratio_text, sentence, time_text
 
@@ -18,13 +17,12 @@ from assay.report.units import estimate_text, plural, ratio_text, sentence, time
 class PartShown:
     """A part and what came of it.
 
-    `bound` is the most that it could bring to the whole, `gain` how much faster than eager it is where its certificate
+    `gain` is how much faster than eager it is where its certificate
     accepts. `search_page` and `certificate_page` are relative to the page, empty for none.
     """
 
     name: str
     share: float
-    bound: float
     words: str
     gain: float = 1.0
     certificate: Mapping[str, Any] | None = None
@@ -48,7 +46,7 @@ def render_module(
         predicted=ratio_text(1 / predicted(shares)) if accepted else "",
         parts=[_row(part) for part in parts], left_out=list(left_out.items()),
         commands=[part.command for part in accepted if part.command],
-        rooflines=[(part.name, *_roofline(part.certificate)) for part in accepted if part.certificate],
+        rooflines=[(part.name, *roofline(part.certificate)) for part in accepted if part.certificate],
     )  # fmt: skip
 
 
@@ -74,12 +72,6 @@ def _facts(whole: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _row(part: PartShown) -> tuple[Any, ...]:
-    bound = "any speedup" if math.isinf(part.bound) or part.share > 0.99 else f"at most {part.bound:.2f}x"
     name = element("a", part.name, href=part.search_page) if part.search_page else part.name
     words = element("a", part.words, href=part.certificate_page) if part.certificate_page else part.words
-    return name, f"{part.share:.0%}", bound, words
-
-
-def _roofline(certificate: Mapping[str, Any]) -> tuple[Any, str]:
-    found = figures(certificate)["roofline"]
-    return (found, "") if isinstance(found, str) else found
+    return name, f"{part.share:.0%}", bound_text(part.share, "at most "), words

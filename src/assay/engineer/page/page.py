@@ -84,14 +84,19 @@ def _certificate(last: Published | None) -> dict[str, Any]:
     if last is None:
         return {"certificate": [], "command": "", "certificate_page": "", "times": None}
     certificate, run = last
-    drawn, position = before_and_after(certificate), figures(certificate)["roofline"]
-    roofline, roofline_words = (position, "") if isinstance(position, str) else position
+    drawn, (position, position_words) = before_and_after(certificate), roofline(certificate)
     return {
         "certificate": [("Verdict", f"{certificate['verdict']}: {reason(certificate)}"), *facts(certificate)],
         "command": f"assay verify {run.certificate}", "certificate_page": f"../{run.id}/{PAGE}",
         "times": drawn[0] if drawn else None, "times_words": drawn[1] if drawn else "",
-        "roofline": roofline, "roofline_words": roofline_words,
+        "roofline": position, "roofline_words": position_words,
     }  # fmt: skip
+
+
+def roofline(certificate: Mapping[str, Any]) -> tuple[Any, str]:
+    """The picture and its words; words alone where there is none."""
+    found = figures(certificate)["roofline"]
+    return (found, "") if isinstance(found, str) else found
 
 
 def _judged(certificate: Mapping[str, Any], run: Run) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ _TRIES = 40
 
 
 class Codegen:
-    """Proposes schedules. Raises InputError where the graph holds an operator without a generator.
+    """Proposes schedules; `write` makes candidates of them.
 
     Its memory of what it has proposed is only a saving: an idea comes back as a duplicate otherwise. What others have
     proposed, and what an earlier run did, it sees in the request.
@@ -39,8 +39,8 @@ class Codegen:
 
     name = "codegen"
 
-    def __init__(self, graph: Graph, task_name: str) -> None:
-        self._write = writer_for(graph, task_name)
+    def __init__(self, write: Callable[[Schedule], Candidate]) -> None:
+        self._write = write
         self._proposed: set[Schedule] = set()
         self._texts: set[str] = set()
 

@@ -76,10 +76,9 @@ def make_proposers(
     names = chosen_names(wanted, archive, models)
     archived = Archived(archive, graph, task) if archive else None
     proposers: list[Proposer] = []
-    if "codegen" in names:
-        proposers.append(Codegen(graph, task.name))
-    if "tuner" in names:
-        proposers.append(Tuner(writer_for(graph, task.name)))
+    if generated := [kind for kind in (Codegen, Tuner) if kind.name in names]:
+        write = writer_for(graph, task.name)
+        proposers += [kind(write) for kind in generated]
     if archived is not None and "archive" in names:
         proposers.append(archived)
     if "llm" in names:

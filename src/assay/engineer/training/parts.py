@@ -11,15 +11,14 @@ from typing import Any
 
 from assay.core.sources import Task
 from assay.engineer.graph import Graph
-from assay.engineer.optimize import OptimizeConfig, Optimized, last_search, new_search, optimize_task
-from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_in
+from assay.engineer.proposers.codegen import writer_for
 from assay.engineer.tracing import Tracing
 from assay.engineer.training.gradients import Gradients, convert_gradients
-from assay.engineer.training.memory import flat_size
 from assay.engineer.training.recipe import Recipe
-from assay.engineer.training.update import Update, update_of
+from assay.engineer.training.update import Update, update_for
 from assay.referee.bench import Progress
-from assay.search import Event, FileLedger
+from assay.search import Event
 
 _WARM_UP, _RUNS = 3, 9
 _LEAST_BUDGET_SHARE = 0.25
@@ -51,8 +50,7 @@ def step_tasks(recipe: Recipe) -> StepTasks:
     model, optimizer = recipe.start(0)
     batch = recipe.get_batch(0)
     gradients = convert_gradients(model, recipe.loss, batch, f"{recipe.name}_gradients")
-    trained = [model.get_parameter(name) for name in gradients.parameters]
-    update = update_of(optimizer, flat_size(trained))
+    update = update_for(gradients, model, optimizer)
     return StepTasks(gradients, update, _gradient_share(recipe, model, optimizer, batch))
 
 
@@ -76,7 +74,7 @@ def step_parts(tasks: StepTasks) -> tuple[StepPart, StepPart]:
     with Tracing() as tracing:
         for task in (tasks.gradients.converted.task, tasks.update.task):
             graph = tracing.trace(task)
-            Codegen(graph, task.name)
+            writer_for(graph, task.name)
             made.append((task, graph))
     update_budget = max(_LEAST_BUDGET_SHARE, 1 - tasks.gradient_share)
     (gradient, gradient_graph), (update, update_graph) = made
@@ -93,7 +91,4 @@ def optimize_step(
     """Optimise both, each as soon as it is done, with its folder. `resume` as in `optimize_parts`."""
     for part in parts:
         own = replace(config, budget_s=config.budget_s * part.budget_share)
-        folder = (last_search(runs, part.task) if resume else None) or new_search(runs, part.task)
-        with FileLedger(folder) as ledger:
-            found = optimize_task(part.task, own, ledger, watch, progress, part.graph)
-        yield part, found, folder
+        yield part, *optimize_in(runs, part.task, part.graph, own, watch, progress, resume=resume)

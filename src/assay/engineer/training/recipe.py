@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,16 @@ class Recipe:
 
     def step(self, model: Any, optimizer: Any, batch: tuple[Any, ...]) -> Any:
         """One step as PyTorch makes it; returns the loss."""
-        optimizer.zero_grad()
-        found = self.loss(model, *batch)
-        found.backward()
-        optimizer.step()
-        return found.detach()
+        return plain_step(self.loss, model, optimizer, batch)
+
+
+def plain_step(loss: Callable[..., Any], model: Any, optimizer: Any, batch: Sequence[Any]) -> Any:
+    """One training step as PyTorch makes it; returns the loss."""
+    optimizer.zero_grad()
+    found = loss(model, *batch)
+    found.backward()
+    optimizer.step()
+    return found.detach()
 
 
 def load_recipe(path: Path) -> Recipe:

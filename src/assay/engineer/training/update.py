@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.sources import SourceFile, Task, TaskFormat
+from assay.engineer.training.gradients import Gradients
+from assay.engineer.training.memory import flat_size
 from assay.errors import InputError
 
 _FILE = "update.py"
@@ -72,6 +74,11 @@ def update_of(optimizer: Any, size: int) -> Update:
     if unusual:
         raise _refused("an option of the optimiser is not covered", ", ".join(unusual), "its default")
     return _MAKERS[kind](settings, size, kind)
+
+
+def update_for(gradients: Gradients, model: Any, optimizer: Any) -> Update:
+    """The update of all that `gradients` are of, as it lies in flat memory. Raises as `update_of` does."""
+    return update_of(optimizer, flat_size([model.get_parameter(name) for name in gradients.parameters]))
 
 
 def settings_of(optimizer: Any) -> dict[str, Any]:
