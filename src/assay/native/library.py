@@ -41,6 +41,10 @@ class Window(ctypes.Structure):
     )
 
 
+PythonCall = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint64)
+"""`assay_python_call` of serve.cpp."""
+
+
 class Deviation(ctypes.Structure):
     """`assay_native_deviation` of deviation.cpp."""
 
@@ -82,6 +86,8 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.assay_native_deviation.restype = ctypes.c_int
     found.assay_native_serve.argtypes = (ctypes.c_int, pointer, pointer, number)
     found.assay_native_serve.restype = number
+    found.assay_native_serve_python.argtypes = (ctypes.c_int, PythonCall, pointer, pointer, number)
+    found.assay_native_serve_python.restype = number
     return found
 
 

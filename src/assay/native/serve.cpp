@@ -1,4 +1,5 @@
-// A native candidate's loop inside its worker: receive a call, run it, answer. Everything else goes back to Python.
+// A worker's loop: receive a call, run it, answer; natively, or by one call of Python where that is the side's
+// language. Everything else goes back to Python.
 //
 // It runs in the candidate's own process and need not be believed; it is native because Python's part of a call, with
 // its code gone cold while megabytes of inputs landed, took 40 to 90 us and scattered as much.
@@ -34,11 +35,21 @@ typedef struct {
   uint64_t refused_sequence;
   int64_t refused_code;
 } assay_native_side;
+
+// Calls the side in Python; returns the length of what it left in the reply, 0 to end.
+typedef int64_t (*assay_python_call)(uint64_t sequence, uint64_t seed);
 }
 
 namespace {
 
 constexpr int64_t kCallBytes = 24;  // magic, buffer, sequence, seed: wire.py
+
+// The next packet's length; 0 for a closed channel, -1 for a call.
+int64_t receive(int channel, uint8_t* packet, int64_t packet_bytes) {
+  ssize_t length = recv(channel, packet, static_cast<size_t>(packet_bytes), 0);
+  if (length == kCallBytes && memcmp(packet, "CALL", 4) == 0) return -1;
+  return length < 0 ? 0 : length;
+}
 
 uint64_t fold(const assay_call& call, const int64_t* output_bytes) {
   uint64_t total = 0;
@@ -85,8 +96,8 @@ extern "C" {
 // channel. -1: the entry refused, see the side's fields; nothing was answered.
 int64_t assay_native_serve(int channel, assay_native_side* side, uint8_t* packet, int64_t packet_bytes) {
   for (;;) {
-    ssize_t length = recv(channel, packet, static_cast<size_t>(packet_bytes), 0);
-    if (length != kCallBytes || memcmp(packet, "CALL", 4) != 0) return length < 0 ? 0 : length;
+    int64_t length = receive(channel, packet, packet_bytes);
+    if (length >= 0) return length;
     uint32_t buffer;
     memcpy(&buffer, packet + 4, 4);
     memcpy(&side->refused_sequence, packet + 8, 8);
@@ -94,6 +105,20 @@ int64_t assay_native_serve(int channel, assay_native_side* side, uint8_t* packet
     if (side->refused_code != 0) return -1;
     memcpy(side->reply + 8, packet + 8, 8);
     if (send(channel, side->reply, static_cast<size_t>(side->reply_bytes), MSG_NOSIGNAL) < 0) return 0;
+  }
+}
+
+// The same for a side in Python, which leaves its answer in `reply`.
+int64_t assay_native_serve_python(int channel, assay_python_call call, const uint8_t* reply, uint8_t* packet,
+                                  int64_t packet_bytes) {
+  for (;;) {
+    int64_t length = receive(channel, packet, packet_bytes);
+    if (length >= 0) return length;
+    uint64_t sequence, seed;
+    memcpy(&sequence, packet + 8, 8);
+    memcpy(&seed, packet + 16, 8);
+    length = call(sequence, seed);
+    if (length <= 0 || send(channel, reply, static_cast<size_t>(length), MSG_NOSIGNAL) < 0) return 0;
   }
 }
 }

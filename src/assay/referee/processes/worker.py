@@ -20,11 +20,11 @@ from typing import Any
 
 from assay.core.dtypes import DType
 from assay.core.tensors import Placement, TensorSpec
-from assay.native.library import symbols
+from assay.native.library import PythonCall, symbols
 from assay.referee.processes.compile_cache import pack_cache, unpack_cache
 from assay.referee.processes.loading import LoadError, bind_weights, flatten, load_python
 from assay.referee.processes.native_abi import CallRecord, RollRecord, SideRecord, StepRecord, descriptors
-from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply, unpack_call
+from assay.referee.processes.wire import PACKET_BYTES, Answer, OutputRecord, Place, Status, pack_reply
 from assay.referee.protocol.chain import fold, memory_at, roll
 
 
@@ -58,23 +58,14 @@ def rest(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
 
 def _serve(channel: socket.socket, side: _Native | _Python, cache_fd: int) -> None:
     while packet := side.receive(channel):
-        call = unpack_call(packet)
-        if call is None:
-            request = json.loads(packet)
-            if "save_cache" in request:
-                pack_cache(cache_fd)
-            elif "seal" in request:
-                resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-            else:
-                side.lay_out(request)
-            channel.send(pack_reply(Status.OK, 0))
-            continue
-        sequence, buffer, seed = call
-        try:
-            status, outputs, text = side.run(buffer, seed)
-        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises, SystemExit and KeyboardInterrupt too
-            status, outputs, text = Status.RAISED, (), _describe(error)
-        channel.send(pack_reply(status, sequence, outputs, text))
+        request = json.loads(packet)
+        if "save_cache" in request:
+            pack_cache(cache_fd)
+        elif "seal" in request:
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        else:
+            side.lay_out(request)
+        channel.send(pack_reply(Status.OK, 0))
 
 
 class _Blocks:
@@ -150,10 +141,6 @@ class _Native:
             channel.send(pack_reply(Status.REFUSED, side.refused_sequence, text=words))
         return channel.recv(PACKET_BYTES)
 
-    def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
-        """A call before any layout: the referee makes none."""
-        return Status.RAISED, (), "no layout has come"
-
 
 class _Links:
     """The inputs of a chain: the first lies in the shared block, the rolled ones of later steps in memory of our own.
@@ -214,10 +201,15 @@ class _Python:
         self._no_grad.__enter__()
         self._previous: Any = None
         self._arguments: list[list[Any]] = []
+        self._packet, self._reply = (ctypes.c_uint8 * PACKET_BYTES)(), (ctypes.c_uint8 * PACKET_BYTES)()
+        self._written = memoryview(self._reply).cast("B")
+        self._callback = PythonCall(self._call)
 
     def receive(self, channel: socket.socket) -> bytes:
-        """The next packet; empty once the referee has gone."""
-        return channel.recv(PACKET_BYTES)
+        """The next packet that is no call; calls are served on the way. Empty once the referee has gone."""
+        size = len(self._packet)
+        length = symbols().assay_native_serve_python(channel.fileno(), self._callback, self._reply, self._packet, size)
+        return bytes(self._packet[:length])
 
     def lay_out(self, layout: dict[str, Any]) -> None:
         """Prepare argument tensors over the shared inputs for the shapes of the calls to come."""
@@ -229,6 +221,10 @@ class _Python:
             self._arguments.append([next(tensors) if kind == "tensor" else next(scalars)
                                     for kind in layout["arguments"]])  # fmt: skip
         self._previous = None
+        specs = links.outputs.specs * links.count
+        self._plain = [(getattr(self._torch, spec.dtype.value), spec.shape, spec.strides) for spec in specs]
+        records = [OutputRecord(Place.OWN_MEMORY, s.dtype.code, s.shape, s.strides, 0) for s in specs]
+        self._answer = Answer(tuple(records), self._written)
         if self._null:
             sets = [[self._fresh(spec) for spec in links.outputs.specs] for _ in range(2 * links.count + 1)]
             turn = itertools.cycle(sets)
@@ -238,7 +234,19 @@ class _Python:
         torch = self._torch
         return torch.empty_strided(spec.shape, spec.strides, dtype=getattr(torch, spec.dtype.value))
 
-    def run(self, buffer: int, seed: int) -> tuple[int, tuple[OutputRecord, ...], str]:
+    def _call(self, sequence: int, seed: int) -> int:
+        """One call; the bytes of the answer that is now in `_reply`."""
+        try:
+            outputs = self._run(seed)
+            if self._as_laid_out(outputs):
+                return self._answer.fill(sequence, [output.data_ptr() for output in outputs])
+            reply = self._describe(sequence, outputs)
+        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises, SystemExit and KeyboardInterrupt too
+            reply = pack_reply(Status.RAISED, sequence, (), _describe(error))
+        self._written[: len(reply)] = reply
+        return len(reply)
+
+    def _run(self, seed: int) -> list[Any]:
         """Call the module; its outputs stay alive until the call after the next, as a caller would hold them."""
         if seed:
             self._torch.manual_seed(seed)
@@ -251,11 +259,24 @@ class _Python:
             outputs += flatten(self._torch, self._target(*arguments))
         previous, self._previous = self._previous, outputs
         del previous
+        return outputs
+
+    def _describe(self, sequence: int, outputs: list[Any]) -> bytes:
+        """The answer where outputs are not what the layout says: what they are, or why they are no outputs at all."""
         for output in outputs:
             problem = _not_plain(self._torch, output)
             if problem:
-                return Status.BAD_OUTPUT, (), problem
-        return Status.OK, tuple(_record(output) for output in outputs), ""
+                return pack_reply(Status.BAD_OUTPUT, sequence, (), problem)
+        return pack_reply(Status.OK, sequence, tuple(_record(output) for output in outputs))
+
+    def _as_laid_out(self, outputs: list[Any]) -> bool:
+        """Whether they are what the layout says, asked in as few words as possible: this code is cold in every call."""
+        tensor, strided = self._torch.Tensor, self._torch.strided
+        return len(outputs) == len(self._plain) and all(
+            type(output) is tensor and output.dtype is dtype and output.shape == shape and output.is_cpu
+            and output.layout is strided and output.stride() == strides and not output.is_neg()
+            for output, (dtype, shape, strides) in zip(outputs, self._plain, strict=True)
+        )  # fmt: skip
 
 
 def _not_plain(torch: Any, output: Any) -> str:
