@@ -45,6 +45,7 @@ SCENARIOS = {
     "bimodal candidate": Noise(slow_candidate_chance=0.2, slow_process_by=0.05),
     "loaded": Noise(process_sd=0.02, turn_sd=0.3, autocorrelation=0.3, drift_sd=0.02, spike_chance=0.3, spike_size=0.5),
     "half loaded": Noise(process_sd=0.01, turn_sd=0.08, autocorrelation=0.5, drift_sd=0.01, spike_chance=0.15),
+    "unsteady processes": Noise(process_sd=0.10, turn_sd=0.15),
 }
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from synthetic_noise import QUIET, SCENARIOS, triples
 
 from assay.referee.timing import decision, statistics
-from assay.referee.timing.decision import DEFAULT_LIMITS, Claim, Limits, Outcome, decide, estimate, uneven
+from assay.referee.timing.decision import DEFAULT_LIMITS, Claim, Limits, Outcome, decide, estimate, needed_log, uneven
 from assay.referee.timing.finalists import geometric_mean_with_failures, holm, proved
 from assay.referee.timing.pairing import Drops, Overhead, Pairs, Reason, Refusal, pair
 from assay.referee.timing.planning import Plan, detectable_speedup, plan
@@ -293,12 +293,24 @@ def test_an_effect_far_above_the_noise_is_proved_in_a_noisy_run_too():
 
 
 def test_an_effect_within_four_times_a_large_noise_is_undecided():
-    noisy = replace(QUIET, process_sd=0.12)
-    for claim in outcomes(27, 100, 8, 10, noisy, 1.3):
-        if claim.resolution and claim.resolution > 0.10 and claim.speedup.lower < 4 * claim.same.fake_log:
-            assert (claim.outcome, claim.reason) == (Outcome.UNDECIDED, Reason.TOO_NOISY)
-            assert "4 times" in claim.message
-            assert claim.p_value is None
+    noisy = replace(QUIET, process_sd=0.15)
+    claims = [c for c in outcomes(27, 100, 8, 10, noisy, 1.3) if c.resolution and c.resolution > 0.20]
+    within = [claim for claim in claims if claim.speedup.lower < 4 * claim.same.fake_log]
+    assert len(within) > 20
+    for claim in within:
+        assert (claim.outcome, claim.reason) == (Outcome.UNDECIDED, Reason.TOO_NOISY)
+        assert "far above" in claim.message
+        assert claim.p_value is None
+
+
+def test_what_is_needed_grows_steadily_with_the_noise():
+    sizes = np.linspace(0.05, 0.25, 41)
+    fake = np.log1p(sizes)
+    needed = np.array([needed_log(each, Limits()) for each in fake])
+    assert needed[sizes <= 0.10] == pytest.approx(fake[sizes <= 0.10])
+    assert needed[sizes >= 0.20] == pytest.approx(4 * fake[sizes >= 0.20])
+    assert np.all(np.diff(needed) > 0)
+    assert np.diff(needed).max() < 0.06, "no step"
 
 
 def test_too_few_surviving_rounds_are_undecided():
