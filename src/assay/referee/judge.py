@@ -121,9 +121,9 @@ class Referee:
         prepared = self._prepare(task, progress)
         bench, program = prepared.bench, prepared.baseline.program
         nulls = null_programs(bench, prepared.null, native=False)
-        measurement = Measurement(bench, program, program, nulls, self.config.call_timeout_s)
+        measurement = Measurement(bench, program, program, nulls, prepared.window_ns, self.config.call_timeout_s)
         hidden_turns, null_calls = measurement.agenda.hidden_turns, CALLS[self.config.depth]
-        found = measure_costs(bench, program, prepared.baseline_ns, hidden_turns, null_calls).plan(self.config.budget_s)
+        found = measure_costs(bench, program, prepared.window_ns, hidden_turns, null_calls).plan(self.config.budget_s)
         if isinstance(found, Refusal):
             return SelfMeasurement(found, None, None, None)
         evidence = measurement.run(found.rounds, found.turns, found.warm_up_turns, progress)

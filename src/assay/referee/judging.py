@@ -56,6 +56,11 @@ class Prepared:
         chosen = [c.median_ns for c in self.baseline.considered if c.variant == self.baseline.variant]
         return chosen[0] or _UNKNOWN_CALL_NS if chosen else _UNKNOWN_CALL_NS
 
+    @property
+    def window_ns(self) -> float:
+        """About what a timed window takes it."""
+        return self.baseline_ns * self.bench.windowed.chain
+
 
 class Judging:
     """One judgement on a prepared task."""
@@ -101,7 +106,7 @@ class Judging:
         self._choose_window(nulls[0])
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
-        measurement = Measurement(bench, self._prepared.baseline.program, program, nulls)
+        measurement = Measurement(bench, self._prepared.baseline.program, program, nulls, self._prepared.window_ns)
         chosen, call_ns = self._plan(measurement, len(nulls))
         measurement.call_timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
@@ -136,7 +141,7 @@ class Judging:
         prepared = self._prepared
         null_calls = null_kernels * CALLS[self._config.depth]
         costs = measure_costs(
-            self._bench, prepared.baseline.program, prepared.baseline_ns, measurement.agenda.hidden_turns, null_calls
+            self._bench, prepared.baseline.program, prepared.window_ns, measurement.agenda.hidden_turns, null_calls
         )
         if self._config.depth is Depth.SCREEN:
             return _SCREEN_PLAN, costs.call_ns

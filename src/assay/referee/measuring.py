@@ -22,6 +22,7 @@ from assay.referee.protocol.clock import Call
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.oracle_client import Array, Draw
 from assay.referee.protocol.party import Party, Program
+from assay.referee.protocol.predecessor import Predecessor
 from assay.referee.protocol.settling import settle
 from assay.referee.protocol.shell_cost import NullCalls
 from assay.referee.timing.pairing import Overhead
@@ -63,17 +64,23 @@ class Measurement:
         baseline: Program,
         candidate: Program,
         nulls: Sequence[Program],
+        window_ns: float,
         call_timeout_s: float = 10.0,
     ) -> None:
-        """`nulls` is from `null_programs`."""
+        """`nulls` is from `null_programs`; `window_ns` is about what a timed window takes the baseline."""
         self._bench, self._baseline, self._candidate, self._nulls = bench, baseline, candidate, nulls
         self.call_timeout_s = call_timeout_s
+        self._window_ns = window_ns
         self.evidence = Evidence()
         self.agenda = Agenda(bench, sealed_late=candidate.sealed_late)
 
     def run(self, rounds: int, turns: int, warm_up: int, progress: Progress) -> Evidence:
         """Measure; stops early only where the candidate has already failed."""
-        with NullCalls(self._bench, self._nulls, rounds * turns) as nulls:
+        self._bench.fresh_weights()  # for the predecessor, which keeps those that it was loaded with
+        with (
+            NullCalls(self._bench, self._nulls, rounds * turns) as nulls,
+            Predecessor(self._bench, self._baseline, self._window_ns, self.call_timeout_s) as self._predecessor,
+        ):
             for number, agenda in enumerate(self.agenda.rounds(rounds, turns, warm_up)):
                 self._round(number, agenda, nulls, lambda share, n=number: progress("measuring", (n + share) / rounds))
                 if self.evidence.failed:
@@ -137,7 +144,7 @@ class Measurement:
             return True  # those small inputs are in every cache anyway
         for side in self._shuffled_sides():
             if side is not Side.CANDIDATE:
-                self._bench.land(Landing.of(draw))
+                self._land(Landing.of(draw))
                 parties[side].call(draw.run_seed, self.call_timeout_s)
                 if not self._usable(side, parties[side]):
                     return False
@@ -180,13 +187,13 @@ class Measurement:
         calls: dict[Side, Call] = {}
         early = self._early_null_call(nulls)
         if early:
-            bench.land(landing)
+            self._land(landing)
             nulls.call(0, landing.run_seed, counts=not turn.warm_up)
         for side in self._shuffled_sides():
-            bench.land(landing)
+            self._land(landing)
             calls[side] = parties[side].run(landing.run_seed, self.call_timeout_s)
         for null in range(int(early), nulls.each_turn):
-            bench.land(landing)
+            self._land(landing)
             nulls.call(null, landing.run_seed, counts=not turn.warm_up)
         for side in self._shuffled_sides():  # only now: comparing between the calls would cool whoever comes next
             outputs = parties[side].collect(calls[side])
@@ -197,6 +204,11 @@ class Measurement:
         # A turn counts whole or not at all.
         self.evidence.samples += [_sample(number, index, side, call, turn.warm_up) for side, call in calls.items()]
         return True
+
+    def _land(self, landing: Landing) -> None:
+        """Inputs in their place, after the same process for every call that counts or looks as if it did."""
+        self._predecessor.run()
+        self._bench.land(landing)
 
     def _early_null_call(self, nulls: NullCalls) -> bool:
         """Whether a null call comes before the sides: as often as each of a turn's calls would be first by chance.
@@ -219,7 +231,7 @@ class Measurement:
 
     def _verified_call(self, party: Party, draw: Draw) -> tuple[Array, ...] | None:
         """One call of the candidate that is checked but not compared in time; None where it failed."""
-        self._bench.land(Landing.of(draw))
+        self._land(Landing.of(draw))
         _, outputs = party.call(draw.run_seed, self.call_timeout_s)
         if not self._usable(Side.CANDIDATE, party) or outputs is None or not self._verify(outputs, draw):
             return None

@@ -13,6 +13,7 @@ import numpy as np
 from assay.referee.bench import Bench
 from assay.referee.protocol.oracle_client import NUMPY_TYPES
 from assay.referee.protocol.party import Party, Program
+from assay.referee.protocol.predecessor import precedes
 from assay.referee.protocol.settling import settle
 from assay.referee.timing.pairing import Refusal
 from assay.referee.timing.planning import Plan, plan
@@ -48,8 +49,11 @@ class Costs:
         return found
 
 
-def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_turns: int, null_calls: int) -> Costs:
-    """One process of the baseline and one turn, carried out. `known_call_ns` serves where the baseline fails here."""
+def measure_costs(bench: Bench, baseline: Program, window_ns: float, hidden_turns: int, null_calls: int) -> Costs:
+    """One process of the baseline and one turn, carried out.
+
+    `window_ns` is what was known of a timed window; it serves where the baseline fails here.
+    """
     bench.prepare_for(baseline)
     bench.fresh_weights()
     landing = bench.draw_window()
@@ -58,7 +62,7 @@ def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_
     try:
         if party.problem is None:
             party.lay_out(bench.windowed)
-        times = [known_call_ns]
+        times = [window_ns]
         if party.problem is None:
             bench.land(landing)
             times = [call.wall_ns for call, _ in settle(party, landing.run_seed, _FIRST_CALL_SECONDS)]
@@ -68,8 +72,10 @@ def measure_costs(bench: Bench, baseline: Program, known_call_ns: float, hidden_
     finally:
         party.close()
     process_ns = (2 * process_ns + min(process_ns, _CANDIDATE_NS)) / 3
+    before_ns = call_ns + landing_ns if precedes(window_ns) else 0.0
+    turn_ns += 3 * before_ns
     hidden_ns = hidden_turns * (turn_ns / bench.windowed.chain + call_ns)
-    return Costs(call_ns, turn_ns, process_ns, hidden_ns + null_calls * landing_ns)
+    return Costs(call_ns, turn_ns, process_ns, hidden_ns + null_calls * (landing_ns + before_ns))
 
 
 def _turn(bench: Bench, party: Party) -> tuple[float, float]:
