@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from synthetic_judgement import accepted, rejected_as_slow, rejected_as_wrong, undecided
 
 from assay.core.config import JudgeConfig
 from assay.core.verdicts import Verdict
-from assay.engineer.optimize import judge_finalist
+from assay.engineer.optimize import finalists_of, judge_finalist
 from assay.referee.timing.statistics import Interval
 
 
@@ -52,3 +53,18 @@ def test_one_that_may_as_well_be_slower_is_judged_once():
 
 def test_the_second_look_is_the_last():
     assert judged(unsure(1.2), unsure(1.2))[1] == [10.0, 30.0]
+
+
+def known(score):
+    return SimpleNamespace(evaluation=SimpleNamespace(score=score))
+
+
+def test_a_search_too_short_for_full_timings_has_its_best_screened_candidate_judged():
+    screened = known(0.3)
+    assert finalists_of(SimpleNamespace(finalists=(), best=screened)) == (screened,)
+    assert finalists_of(SimpleNamespace(finalists=(known(0.1),), best=screened)) != (screened,)
+
+
+@pytest.mark.parametrize("best", [None, known(None)], ids=["nothing passed", "one was built only"])
+def test_where_nobody_was_timed_nobody_is_judged(best):
+    assert finalists_of(SimpleNamespace(finalists=(), best=best)) == ()

@@ -30,6 +30,7 @@ from assay.search import (
     Event,
     ExpectedGain,
     FileLedger,
+    Known,
     NearFloor,
     Plateau,
     Record,
@@ -185,14 +186,21 @@ def optimize_in(
 def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progress) -> tuple[Judgement, ...]:
     """The finalists' judgements, best first, until one is accepted."""
     judgements: list[Judgement] = []
-    if not result.finalists:
+    finalists = finalists_of(result)
+    if not finalists:
         return ()
     with Referee(JudgeConfig(threads=config.threads, baseline=config.baseline)) as referee:
-        for known in result.finalists:
+        for known in finalists:
             judgements += judge_finalist(referee, task, known.idea.candidate, progress)
             if judgements[-1].verdict is Verdict.ACCEPT:
                 break
     return tuple(judgements)
+
+
+def finalists_of(result: Result) -> tuple[Known, ...]:
+    """Who is judged: the finalists, or the best of the screened where a short search timed nobody in full."""
+    screened = result.best is not None and result.best.evaluation.score is not None
+    return result.finalists or ((result.best,) if screened and result.best else ())
 
 
 def judge_finalist(referee: Referee, task: Task, candidate: Candidate, progress: Progress) -> list[Judgement]:

@@ -27,6 +27,9 @@ from assay.search import Evaluation, Fidelity, Idea, Rung
 RUNGS = (Rung(Fidelity.BUILD, 1.0), Rung(Fidelity.SCREEN, 0.25), Rung(Fidelity.FULL, 1.0))
 """A screening takes 3 s and a full evaluation 10: a quarter of what is right goes on."""
 _FULL_BUDGET_S = 4.0
+_TRIES = 3
+"""On a busy machine the few turns of a screening may all be preempted, which is not the candidate's failure."""
+_NOT_TIMED = "every turn was preempted, or took no longer than the shell"
 
 
 class Trials:
@@ -48,8 +51,11 @@ class Trials:
         if fidelity is Fidelity.BUILD:
             words = self._build_words(idea)
             return Evaluation(idea.identity, fidelity, not words, None, words or "builds", time.monotonic() - started)
-        judgement = self._referee.judge(self._task, idea.candidate, self._progress, self._configs[fidelity])
-        score, words = _score(judgement)
+        for _ in range(_TRIES):
+            judgement = self._referee.judge(self._task, idea.candidate, self._progress, self._configs[fidelity])
+            score, words = _score(judgement)
+            if words != _NOT_TIMED:
+                break
         return Evaluation(
             idea.identity, fidelity, score is not None, score, words, time.monotonic() - started,
             near_limit=_near_limit(judgement),
@@ -86,7 +92,7 @@ def _score(judgement: Judgement) -> tuple[float | None, str]:
         return None, "; ".join(finding.message for finding in judgement.findings) or "it was not timed"
     ratio = _ratio(judgement.timing)
     if ratio is None:
-        return None, "every turn was preempted, or took no longer than the shell"
+        return None, _NOT_TIMED
     return math.log(ratio), f"{ratio:.3f}x, {judgement.timing.claim.message}"
 
 
