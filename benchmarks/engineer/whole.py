@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +49,13 @@ def training_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="assay-whole-") as folder:
         runs, rows, certificates = Path(folder), [], []
         for part, found, where in optimize_step(parts, config, runs, silent):
-            speedup = found.accepted.speedup if found.accepted else None
-            rows.append({"places": [part.name], "share": part.share, "speedup": speedup})
+            rows.append(part.to_json(found))
             certificates += _certificates(part.task.name, found, where, runs)
     row: dict[str, Any] = {"parts": rows, "left_out": {}, "whole": None}
     if rows[0]["speedup"] is None:
         return row
     kernels, learning = load_step_kernels(certificates), LearningConfig()
-    row["whole"] = asdict(time_steps(recipe, kernels))
+    row["whole"] = time_steps(recipe, kernels).to_json()
     curves = compare_learning(recipe, kernels, learning, silent).to_json()
     curves["last"] = {side: [one[-1] for one in curves.pop(side)] for side in ("original", "applied")}
     return row | {"learning": curves | {"steps": learning.steps, "seeds": learning.seeds}}

@@ -36,19 +36,12 @@ def _end_to_end(row: Mapping[str, Any]) -> str:
     name, whole = Path(row["name"]).stem, row["whole"]
     if whole is None:
         return f"| {name} |  |  | nothing certified |  |  |"
-    times = _times(whole)
+    times = whole["milliseconds"]
     compiled = [times[side] for side in _SIDES[1:3] if times.get(side) is not None]
     shown = f"{min(compiled):.3g} ms" if compiled else "fails"
     ratio, lower, upper = whole["speedup"]
     return (f"| {name} | {times['eager']:.3g} ms | {shown} | {times['applied']:.3g} ms | "
             f"{ratio:.2f}x ({lower:.2f} to {upper:.2f}) | {whole['baseline']} |")  # fmt: skip
-
-
-def _times(whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Medians by side: a training's are named, a model's are fields."""
-    if "milliseconds" in whole:
-        return dict(whole["milliseconds"])
-    return {"eager": whole["eager_ms"], "torch.compile": whole["compiled_ms"], "applied": whole["applied_ms"]}
 
 
 def _parts(row: Mapping[str, Any]) -> Iterator[str]:

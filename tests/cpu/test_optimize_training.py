@@ -43,7 +43,7 @@ def test_a_step_is_optimised_in_two_parts_timed_and_compared_in_learning(tmp_pat
     assert set(found["whole"]["milliseconds"]) >= {"eager", "applied"}
     assert [len(curve) for curve in found["learning"]["applied"]] == [30, 30]
     assert found["learning"]["original"][0][0] == pytest.approx(found["learning"]["applied"][0][0], rel=1e-3)
-    assert list((tmp_path / "runs").glob("training-*/training.json"))
+    assert list((tmp_path / "runs").glob("training-*/result.json"))
 
 
 REFUSED = {

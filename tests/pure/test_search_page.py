@@ -14,7 +14,7 @@ from synthetic_graphs import softmax
 from assay.core.sources import SourceFile
 from assay.engineer.optimize import Optimized
 from assay.engineer.page.figure import progress
-from assay.engineer.page.module import PartShown, render_module
+from assay.engineer.page.module import PartShown, Subject, render_whole
 from assay.engineer.page.page import render_search
 from assay.engineer.page.shares import Share, amdahl, predicted
 from assay.engineer.page.trail import read_trail
@@ -157,7 +157,7 @@ def test_an_unknown_or_repeated_parent_ends_a_line():
 
 
 SHARES = [Share("encoder.layers.0.attention, encoder.layers.1.attention", 0.5, 2.0), Share("head", 0.1)]
-WHOLE = {"eager_ms": 20.0, "compiled_ms": 18.0, "applied_ms": 16.0, "baseline": "torch.compile",
+WHOLE = {"milliseconds": {"eager": 20.0, "torch.compile": 18.0, "applied": 16.0}, "baseline": "torch.compile",
          "speedup": (1.12, 1.1, 1.15), "difference": 1e-6}  # fmt: skip
 
 
@@ -170,15 +170,36 @@ def test_a_models_page_has_the_whole_before_and_after_and_claims_no_certificate_
     certificate, run = published()[0]
     part = PartShown("attention", 0.5, "ACCEPT 1.61x", 2.0, certificate, "assay verify x", "../s/page.html",
                      f"../{run.id}/page.html")  # fmt: skip
-    page = render_module(HOSTILE, [part], {"embed": HOSTILE}, WHOLE)
+    page = render_whole(Subject(HOSTILE), [part], {"embed": HOSTILE}, WHOLE)
     for words in ("PARTS CERTIFIED", "1.120x (1.100x to 1.150x)", "16.0 ms a call", "it is no certificate",
                   "15.0 ms, 75%", 'href="../s/page.html"', "assay verify x", "Roofline"):  # fmt: skip
         assert words in page, words
     assert HOSTILE not in page
 
 
+def curves(applied=0.0):
+    steps = [[2.0 - 0.01 * step + seed for step in range(150)] for seed in (0.0, 0.1)]
+    moved = [[loss + applied for loss in one] for one in steps]
+    return {"original": steps, "applied": moved, "margin": 0.01, "difference": 0.001, "limit": 0.004,
+            "not_inferior": True}  # fmt: skip
+
+
+def test_a_training_steps_page_has_all_sides_and_the_loss_curves():
+    whole = WHOLE | {"milliseconds": WHOLE["milliseconds"] | {"torch.compile, fused update": 17.0}}
+    page = render_whole(Subject("train", curves()), [PartShown("gradients", 0.9, "ACCEPT 1.61x", 2.0)], {}, whole)
+    for words in ("17.0 ms a step", "torch.compile, fused update", "not inferior", "+0.400%", "+1.0%", "training steps",
+                  "Mean loss over 2 seeds and 150 steps"):  # fmt: skip
+        assert words in page, words
+    assert page.count('class="stair s0"') == 4, "a line and its key, in both widths"
+
+
+def test_losses_that_no_logarithm_has_are_said_in_words():
+    page = render_whole(Subject("train", curves(applied=-5.0)), [PartShown("gradients", 0.9, "x", 2.0)], {}, WHOLE)
+    assert "result.json has them all" in page
+
+
 def test_a_model_without_a_certified_kernel_has_no_prediction():
-    page = render_module("Net", [PartShown("head", 0.1, "nothing certified as faster")], {}, None)
+    page = render_whole(Subject("Net"), [PartShown("head", 0.1, "nothing certified as faster")], {}, None)
     assert "NOTHING CERTIFIED" in page
     assert "predicted" not in page
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from assay.engineer.places import APPLIED, EAGER
 from assay.referee.timing.statistics import interval
+from assay.report.units import estimate_text
 
-APPLIED = "applied"
-"""The side with certified kernels."""
 _WARM_UP = 3
 _ROUNDS = 8
 """Stretches whose medians the interval is made of: calls near one another drift together."""
@@ -26,23 +26,32 @@ _FEWEST_TURNS, _MOST_TURNS = 5, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Medians in milliseconds, and the speedup over the faster of the other two with its 95 % interval.
+class Timed:
+    """Medians in milliseconds by side, the fastest of the others, and the speedup over it with its 95 % interval.
 
-    `compiled_ms` is None where torch.compile fails on the model. `difference` is the largest absolute one between the
-    outputs of the original and of the applied model.
+    The sides are EAGER, APPLIED, and the ways of torch.compile that work.
     """
 
-    eager_ms: float
-    compiled_ms: float | None
-    applied_ms: float
+    milliseconds: dict[str, float]
     baseline: str
     speedup: tuple[float, float, float]
-    difference: float
+
+    def words(self, per: str) -> str:
+        """One line; `per` is "a call" or "a step"."""
+        others = ", ".join(f"{name} {ms:.3g} ms" for name, ms in self.milliseconds.items() if name != APPLIED)
+        return (f"{self.milliseconds[APPLIED]:.3g} ms {per} with the certified kernels; {others}: "
+                f"{estimate_text(*self.speedup)} over {self.baseline}.")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Timed):
+    """Of a model, with the largest absolute difference between the original's outputs and the applied model's."""
+
+    difference: float
 
 
 def compare(original: Any, applied: Any, example_inputs: Sequence[Any], seconds: float = 6.0) -> Comparison:
@@ -53,24 +62,12 @@ def compare(original: Any, applied: Any, example_inputs: Sequence[Any], seconds:
     import torch
 
     with torch.no_grad():
-        sides = {"eager": original, APPLIED: applied}
+        sides = {EAGER: original, APPLIED: applied}
         difference = _difference(original(*example_inputs), applied(*example_inputs))
         if (compiled := _compiled(original, example_inputs)) is not None:
             sides["torch.compile"] = compiled
         timed = time_in_turns({name: _call(model, example_inputs) for name, model in sides.items()}, seconds)
-    medians = timed.milliseconds
-    return Comparison(
-        medians["eager"], medians.get("torch.compile"), medians[APPLIED], timed.baseline, timed.speedup, difference
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Medians by side, the fastest of the others, and the speedup over it with its 95 % interval."""
-
-    milliseconds: dict[str, float]
-    baseline: str
-    speedup: tuple[float, float, float]
+    return Comparison(timed.milliseconds, timed.baseline, timed.speedup, difference)
 
 
 def time_in_turns(sides: Mapping[str, Callable[[], object]], seconds: float) -> Timed:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from assay.applied.compare import APPLIED, Timed, time_in_turns
+from assay.applied.compare import Timed, time_in_turns
 from assay.applied.curves import Curves, LearningConfig, train_both
 from assay.applied.kernel import CertifiedKernel
 from assay.applied.training import TrainingStep, step_by_kernels
+from assay.engineer.places import APPLIED, EAGER
 from assay.engineer.training.recipe import Recipe
 from assay.referee.bench import Progress
 
@@ -26,7 +27,7 @@ def time_steps(recipe: Recipe, kernels: Mapping[str, CertifiedKernel]) -> Timed:
     certified = _by_kernels(recipe, kernels, 0)
     model, optimizer = recipe.start(0)
     sides: dict[str, Callable[[], object]] = {
-        "eager": lambda: recipe.step(model, optimizer, batch), APPLIED: lambda: certified(*batch)
+        EAGER: lambda: recipe.step(model, optimizer, batch), APPLIED: lambda: certified(*batch)
     }  # fmt: skip
     sides |= {name: side for name, fused in (("torch.compile", False), ("torch.compile, fused update", True))
               if (side := _compiled(recipe, batch, fused=fused)) is not None}  # fmt: skip

@@ -16,10 +16,10 @@ from assay.cli.watch import watching
 from assay.engineer.model import Parts, choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig
 from assay.engineer.own_module import load_own_module
+from assay.engineer.page.module import Subject
 from assay.engineer.places import bound_text
-from assay.engineer.publishing import Outcome, publish_found, publish_module
+from assay.engineer.publishing import Outcome, certificates_of, publish_part, publish_whole
 from assay.report.terminal import make_console
-from assay.report.units import estimate_text
 
 _REASON_COLUMNS = 160
 
@@ -36,21 +36,19 @@ def optimize_own_module(spec: str, config: OptimizeConfig, runs: Path, *, resume
         watcher.close()
         _print_parts(parts, console)
         for part, found, folder in optimize_parts(parts, config, runs, watcher, watch=watcher.event, resume=resume):
-            published = publish_found(part.converted.task.name, found, folder, runs, config.archive)
-            outcomes.append(Outcome(part, found, folder, published))
+            outcomes.append(publish_part(part, found, folder, runs, config.archive))
             watcher.close()
             _print_part(outcomes[-1], console)
-        certificates = [one.published.certificate for one in outcomes if one.published.certificate is not None]
+        certificates = certificates_of(outcomes)
         comparison = None
         if certificates:
             watcher("timing the whole model before and after", 0.0)
             apply_certificates(model, certificates, example_inputs)
             comparison = compare(original, model, example_inputs)
     whole = comparison.to_json() if comparison else None
-    page = publish_module(spec.rpartition(":")[2], outcomes, parts.left_out, whole, runs)
+    page, result = publish_whole(Subject(spec.rpartition(":")[2]), outcomes, parts.left_out, whole, runs)
     if as_json:
-        rows = [outcome.to_json() for outcome in outcomes]
-        print_json({"parts": rows, "left_out": parts.left_out, "whole": whole, "page": str(page)})
+        print_json(result)
     else:
         _print_whole(comparison, outcomes, console)
         console.print(f"\nThe model's page  {page}", soft_wrap=True)
@@ -79,11 +77,7 @@ def _print_whole(comparison: Comparison | None, outcomes: list[Outcome], console
     if comparison is None:
         console.print("\nThe module stays as it is.")
         return
-    compiled = f", torch.compile {comparison.compiled_ms:.3g} ms" if comparison.compiled_ms is not None else ""
-    console.print(
-        f"\nThe whole module: {comparison.applied_ms:.3g} ms a call with the certified kernels; eager "
-        f"{comparison.eager_ms:.3g} ms{compiled}: {estimate_text(*comparison.speedup)} over {comparison.baseline}."
-    )
+    console.print(f"\nThe whole module: {comparison.words('a call')}")
     console.print(
         f"Outputs differ by at most {comparison.difference:.2g}. Timed in this process, in turns; the certificates are "
         "the parts'."

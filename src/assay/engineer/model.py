@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from assay.core.sources import Task
 from assay.engineer.convert import Converted, convert
 from assay.engineer.graph import Graph
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_in
@@ -29,6 +30,11 @@ class Part:
     graph: Graph
     places: tuple[str, ...]
     share: float
+
+    @property
+    def task(self) -> Task:
+        """What is optimised."""
+        return self.converted.task
 
     @property
     def name(self) -> str:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+EAGER, APPLIED = "eager", "applied"
+"""Of a whole before and after: as PyTorch runs it, and with certified kernels."""
 _WARM_UP, _RUNS = 3, 7
 _NEARLY_ALL = 0.99
 """A share above which the bound is no bound."""

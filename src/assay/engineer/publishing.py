@@ -11,10 +11,11 @@ from typing import Any
 
 from assay.engineer.model import Part
 from assay.engineer.optimize import Optimized
-from assay.engineer.page.module import PartShown, render_module
+from assay.engineer.page.module import PartShown, Subject, render_whole
 from assay.engineer.page.page import render_search
 from assay.engineer.page.times import medians_ns
 from assay.engineer.proposers.archived import remember
+from assay.engineer.training.parts import StepPart
 from assay.machine.cache_dirs import atomic_write
 from assay.report.publish import publish
 from assay.report.store import PAGE, Run
@@ -30,9 +31,9 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A part of a model, what its search found, in which folder, and what was published of it."""
+    """A part of a model or of a training step, what its search found, in which folder, and what was published of it."""
 
-    part: Part
+    part: Part | StepPart
     found: Optimized
     folder: Path
     published: Published
@@ -40,6 +41,16 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """A plain mapping."""
         return self.part.to_json(self.found) | {"runs": [str(run.folder) for run in self.published.runs]}
+
+
+def publish_part(part: Part | StepPart, found: Optimized, folder: Path, runs: Path, archive: str = "") -> Outcome:
+    """`publish_found` for a part."""
+    return Outcome(part, found, folder, publish_found(part.task.name, found, folder, runs, archive))
+
+
+def certificates_of(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Those that accept."""
+    return [one.published.certificate for one in outcomes if one.published.certificate is not None]
 
 
 def publish_found(name: str, found: Optimized, folder: Path, runs: Path, archive: str = "") -> Published:
@@ -62,17 +73,22 @@ def publish_found(name: str, found: Optimized, folder: Path, runs: Path, archive
     return Published(tuple(run for _, run in written), accepted)
 
 
-def publish_module(
-    name: str, outcomes: Sequence[Outcome], left_out: Mapping[str, str], whole: Mapping[str, Any] | None, runs: Path
-) -> Path:
-    """The page of a whole model, in a folder of its own in `runs`; `whole` is its comparison before and after.
+def publish_whole(
+    subject: Subject, outcomes: Sequence[Outcome], left_out: Mapping[str, str], whole: Mapping[str, Any] | None,
+    runs: Path,
+) -> tuple[Path, dict[str, Any]]:  # fmt: skip
+    """The page of a whole model or training step, and the same as JSON beside it, in a folder of its own in `runs`.
 
-    Returns the page's path. Raises MachineError where it cannot be written.
+    `whole` is its time before and after. Returns the page's path and what the JSON says. Raises MachineError where they
+    cannot be written.
     """
-    path = runs / f"model-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}" / PAGE
-    parts = [_shown(outcome) for outcome in outcomes]
-    atomic_write(path, render_module(name, parts, left_out, whole).encode())
-    return path
+    kind = "training" if subject.learning else "model"
+    path = runs / f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{subject.name}" / PAGE
+    atomic_write(path, render_whole(subject, [_shown(outcome) for outcome in outcomes], left_out, whole).encode())
+    result = {"parts": [outcome.to_json() for outcome in outcomes], "left_out": dict(left_out), "whole": whole}
+    result |= {"learning": subject.learning} if subject.learning else {}
+    atomic_write(path.parent / "result.json", json.dumps(result, indent=1).encode())
+    return path, result | {"page": str(path)}
 
 
 def _shown(outcome: Outcome) -> PartShown:

@@ -1,4 +1,4 @@
-"""A model's time before and after, part by part: what is predicted from the parts' shares, and what was measured.
+"""A whole's time before and after, part by part: what is predicted from the parts' shares, and what was measured.
 
 A part with a share s that becomes k times as fast leaves 1 - s + s / k of the time (Amdahl 1967).
 """
@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.engineer.page.figure import series
+from assay.engineer.places import APPLIED, EAGER
 from assay.report.axes import MARGIN, size_class, text_width
 from assay.report.svg import line, picture, rectangle, text
 from assay.report.units import ratio_text, time_text
@@ -46,11 +47,11 @@ def predicted(shares: Sequence[Share]) -> float:
 def amdahl(shares: Sequence[Share], whole: Mapping[str, Any] | None, width: float) -> Markup:
     """Bars of equal scale: before; predicted, where a part has a gain; measured, where `whole` says so.
 
-    `whole` is a `Comparison` as JSON.
+    `whole` is a `Timed` as JSON.
     """
-    full = width - 2 * MARGIN
-    unit = whole["eager_ms"] if whole else None
-    longest = max(1.0, *(whole[key] / unit for key in ("compiled_ms", "applied_ms") if whole[key])) if whole else 1.0
+    full, times = width - 2 * MARGIN, dict(whole["milliseconds"]) if whole else {}
+    unit = times.pop(EAGER, None)
+    longest = max(1.0, *(ms / unit for ms in times.values())) if unit else 1.0
     parts: list[Markup] = []
     y = 4.0
     stacks = (("before, in eager PyTorch", [each.share for each in shares], 1.0),
@@ -60,14 +61,13 @@ def amdahl(shares: Sequence[Share], whole: Mapping[str, Any] | None, width: floa
         parts += _heading(name, _time(total, unit), y, width)
         parts += _stack([*sizes, rest(shares)], y + 20, full / longest)
         y += _ROW
-    for name, key, css in (("torch.compile, measured", "compiled_ms", "again"),
-                           ("with the kernels, measured", "applied_ms", "base")):  # fmt: skip
-        if whole and whole[key]:
-            parts += _heading(name, time_text(whole[key] * 1e6), y, width)
-            parts.append(rectangle(MARGIN, y + 20, full / longest * whole[key] / unit, _BAR, f"bar {css}"))
-            y += _ROW
+    for name, ms in sorted(times.items(), key=lambda one: one[0] == APPLIED):
+        shown, css = ("with the kernels", "base") if name == APPLIED else (name, "again")
+        parts += _heading(f"{shown}, measured", time_text(ms * 1e6), y, width)
+        parts.append(rectangle(MARGIN, y + 20, full / longest * ms / unit, _BAR, f"bar {css}"))
+        y += _ROW
     legend, bottom = _legend(shares, y + 14, width)
-    label = "Time of the whole model, part by part: " + "; ".join(f"{each.name} {each.share:.0%}" for each in shares)
+    label = "Time of the whole, part by part: " + "; ".join(f"{each.name} {each.share:.0%}" for each in shares)
     label += f"; {predicted(shares):.0%} of it is predicted to be left." if gained else "."
     return picture(width, bottom, label, size_class(width), [*parts, *legend])
 

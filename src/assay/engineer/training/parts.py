@@ -44,6 +44,11 @@ class StepPart:
     share: float
     budget_share: float
 
+    def to_json(self, found: Optimized | None) -> dict[str, Any]:
+        """What it is and what came of it, as of a model's part."""
+        accepted = found.accepted if found else None
+        return {"places": [self.name], "share": self.share, "speedup": accepted.speedup if accepted else None}
+
 
 def step_tasks(recipe: Recipe) -> StepTasks:
     """The tasks of a recipe's step. Raises InputError where one of them cannot be made, with the reason."""
