@@ -52,6 +52,14 @@ def tallied(*events):
     return tally
 
 
+def test_a_search_that_goes_on_counts_what_its_journal_has():
+    resumed = Event(EventKind.RESUMED, 9, "9 records of an earlier run", "a", leads("a", 0.5).evaluation,
+                    proposer="codegen", past=SEARCH[1:-1])  # fmt: skip
+    tally, whole = tallied(resumed), tallied(*SEARCH)
+    assert tally.proposers == whole.proposers
+    assert (tally.evaluations, tally.best, tally.best_words) == (whole.evaluations, whole.best, whole.best_words)
+
+
 def test_what_fails_a_closer_look_is_no_longer_right():
     brought = tallied(*SEARCH).proposers["codegen"]
     assert (brought.ideas, brought.right, brought.failed, brought.best) == (2, {"a"}, {"c"}, 0.5)

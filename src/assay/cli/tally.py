@@ -44,7 +44,9 @@ class Tally:
         self._leader: str | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take one event in."""
+        """Take one event in, and what came before it where a search goes on."""
+        for earlier in event.past:
+            self(earlier)
         if event.kind is EventKind.STARTED:
             self.now = f"{event.proposer}: {event.words}"
         elif event.kind is EventKind.PROPOSED and event.identity is not None:

@@ -27,6 +27,8 @@ from assay.search import Evaluation, Fidelity, Idea, Rung
 RUNGS = (Rung(Fidelity.BUILD, 1.0), Rung(Fidelity.SCREEN, 0.25), Rung(Fidelity.FULL, 1.0))
 """A screening takes 3 s and a full evaluation 10: a quarter of what is right goes on."""
 _FULL_BUDGET_S = 4.0
+_NORMAL_95 = 1.96
+"""Few rounds make Student's interval wider than this many standard errors, and the error then somewhat too large."""
 _TRIES = 3
 """On a busy machine the few turns of a screening may all be preempted, which is not the candidate's failure."""
 _NOT_TIMED = "every turn was preempted, or took no longer than the shell"
@@ -58,7 +60,7 @@ class Trials:
                 break
         return Evaluation(
             idea.identity, fidelity, score is not None, score, words, time.monotonic() - started,
-            near_limit=_near_limit(judgement),
+            near_limit=_near_limit(judgement), error=_error(judgement) if score is not None else None,
         )  # fmt: skip
 
     def _build_words(self, idea: Idea) -> str:
@@ -108,6 +110,12 @@ def _ratio(timing: Timing) -> float | None:
     if (net <= 0).any():
         return None
     return float(np.exp(np.median(np.log(net[:, Side.BASELINE] / net[:, Side.CANDIDATE]))))
+
+
+def _error(judgement: Judgement) -> float | None:
+    """The claim's own standard error, of an interval of 95 %; None where there is no interval."""
+    speedup = judgement.timing.claim.speedup if judgement.timing else None
+    return None if speedup is None else (speedup.upper - speedup.lower) / (2 * _NORMAL_95)
 
 
 def _near_limit(judgement: Judgement) -> float | None:

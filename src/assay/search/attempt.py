@@ -76,9 +76,11 @@ class Evaluation:
     """What a verifier found out about one idea at one fidelity.
 
     `score` is the natural logarithm of the speedup over the baseline. It is None where the idea did not pass, and at
-    BUILD, which times nothing: `passed` tells these apart. `words` are the builder's or the referee's own, for the
+    BUILD, which times nothing: `passed` tells these apart. `error` is the score's standard error, None where too little
+    was timed for one. `words` are the builder's or the referee's own, for the
     proposer to learn from. `near_limit` is the physical floor over the time (1 = at the floor), None where no floor is
-    known. Raises ValueError for a score that is not finite, of something that did not pass, or missing above BUILD.
+    known. Raises ValueError for a score that is not finite, of something that did not pass, or missing above BUILD, and
+    for an error that is negative or not finite.
     """
 
     identity: str
@@ -90,6 +92,7 @@ class Evaluation:
     tokens: int = 0
     money: float = 0.0
     near_limit: float | None = None
+    error: float | None = None
 
     def __post_init__(self) -> None:
         _require_costs(self.seconds, self.tokens, self.money)
@@ -99,6 +102,8 @@ class Evaluation:
             raise ValueError(f"what passed at {self.fidelity.name} needs a score")
         if self.near_limit is not None and not (math.isfinite(self.near_limit) and self.near_limit >= 0):
             raise ValueError(f"the share of the physical floor must be finite and not negative: {self.near_limit}")
+        if self.error is not None and not (math.isfinite(self.error) and self.error >= 0):
+            raise ValueError(f"a standard error must be finite and not negative: {self.error}")
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping for the ledger."""
@@ -112,6 +117,7 @@ class Evaluation:
             "tokens": self.tokens,
             "money": self.money,
             "near_limit": self.near_limit,
+            "error": self.error,
         }
 
     @classmethod
@@ -127,6 +133,7 @@ class Evaluation:
             tokens=int(data["tokens"]),
             money=float(data["money"]),
             near_limit=data["near_limit"],
+            error=data.get("error"),  # journals of before have none
         )
 
 

@@ -147,14 +147,15 @@ class _Engine:
                     value=f"{records[0].get(key)!r}, not {value!r}"[:300],
                     next_step="choose another run folder, or resume with what the search was started with",
                 )
-        for record in records:
-            self._state.apply(record)
+        past = tuple(event for record in records for event in self._state.apply(record))
         best, words = self._state.best, f"{len(records)} records of an earlier run"
         if best is None:
-            yield Event(EventKind.RESUMED, self._state.step, words)
+            yield Event(EventKind.RESUMED, self._state.step, words, past=past)
         else:
             identity, proposer = best.idea.identity, best.idea.proposer
-            yield Event(EventKind.RESUMED, self._state.step, words, identity, best.evaluation, proposer=proposer)
+            yield Event(
+                EventKind.RESUMED, self._state.step, words, identity, best.evaluation, proposer=proposer, past=past
+            )
 
     def _end(self) -> tuple[StopCause, str] | None:
         if (words := self._roles.stop.reason(self._state.progress)) is not None:

@@ -78,7 +78,8 @@ class Result:
 class Event:
     """One event. `step` counts journal entries of ideas and evaluations; what does not apply is None.
 
-    `proposer` is who is asked, or whose idea it is about. RESUMED comes with the best so far.
+    `proposer` is who is asked, or whose idea it is about. RESUMED comes with the best so far, and with the journal's
+    events in `past`.
     """
 
     kind: EventKind
@@ -88,3 +89,4 @@ class Event:
     evaluation: Evaluation | None = None
     result: Result | None = None
     proposer: str | None = None
+    past: tuple[Event, ...] = ()

@@ -1,18 +1,24 @@
 """Who leads, and whether a challenger really beat the leader or only noise.
 
 A knockoff is a byte-different clone of the leader that does exactly the same. Whatever score it gets above the leader's
-is luck, so a challenger takes over only above the leader and its best knockoff, after at least one has run.
-The false-win rate, the share of knockoffs that would have taken over by that very rule, says what the rule is worth: a
-leader's first knockoff cannot (nothing takes over before it has run), the second wins one time in three by pure noise,
-the m-th one time in m + 1, less often the luckier the leader was.
+is luck, so a challenger takes over only above the leader and its best knockoff, after at least one has run; and where
+both scores have a standard error, only by `_DEVIATIONS` of their difference's.
+The false-win rate, the share of knockoffs that would have taken over by that very rule, says what the rule is worth. A
+leader's first knockoff cannot (nothing takes over before it has run). Without errors the second wins one time in three
+by pure noise, the m-th one time in m + 1, less often the luckier the leader was; with errors that are right, one in two
+hundred at most.
 Limits: a bar against noise, no proof of speed; that is the referee's, on fresh measurements.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from assay.search.attempt import Evaluation, Fidelity
+
+_DEVIATIONS = 2.58
+"""Of a normal law's one-sided 0.5 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,11 @@ class _Runner:
         assert self.evaluation.score is not None, "only scored evaluations enter"
         return self.evaluation.score
 
-    @property
-    def bar(self) -> float:
-        return max([self.score, *self.knockoffs])
+    def is_beaten_by(self, other: Evaluation) -> bool:
+        """Whether another evaluation is above this idea and its knockoffs by more than both errors make likely."""
+        errors = [each.error for each in (self.evaluation, other) if each.error is not None]
+        margin = _DEVIATIONS * math.hypot(*errors) if len(errors) == 2 else 0.0
+        return other.score is not None and other.score > max([self.score, *self.knockoffs]) + margin
 
 
 class Race:
@@ -78,7 +86,7 @@ class Race:
         if self.leader is None:
             return False
         leader = self._runners[self.leader]
-        challenged = leader.knockoffs_run == 0 and self._best_rival(leader.score) is not None
+        challenged = leader.knockoffs_run == 0 and self._best_rival(leader) is not None
         return challenged or self._since_knockoff >= self._every - 1
 
     def record(self, evaluation: Evaluation) -> bool:
@@ -99,7 +107,7 @@ class Race:
         self._since_knockoff = 0
         runner, wins = self._runners[of], self.false_wins
         could_win = runner.knockoffs_run > 0 and evaluation.score is not None
-        won = could_win and evaluation.score is not None and evaluation.score > runner.bar
+        won = could_win and runner.is_beaten_by(evaluation)
         self.false_wins = FalseWins(
             wins.run + 1, wins.tried + could_win, wins.won + won, wins.broken + (evaluation.score is None)
         )
@@ -113,13 +121,15 @@ class Race:
     def _fidelity(self) -> Fidelity | None:
         return max((runner.evaluation.fidelity for runner in self._runners.values()), default=None)
 
-    def _best_rival(self, bar: float) -> str | None:
-        """The best other idea of the highest fidelity that is above `bar`."""
+    def _best_rival(self, leader: _Runner | None) -> str | None:
+        """The best other idea of the highest fidelity that beats the leader, where there is one."""
         fidelity = self._fidelity()
         rivals = {
             identity: runner.score
             for identity, runner in self._runners.items()
-            if identity != self.leader and runner.evaluation.fidelity is fidelity and runner.score > bar
+            if runner is not leader
+            and runner.evaluation.fidelity is fidelity
+            and (leader is None or leader.is_beaten_by(runner.evaluation))
         }
         return max(rivals, key=lambda identity: rivals[identity], default=None)
 
@@ -127,6 +137,6 @@ class Race:
         """Only the highest fidelity reached counts: a leader that others have been seen better than has to catch up."""
         leader = None if self.leader is None else self._runners[self.leader]
         if leader is None or leader.evaluation.fidelity is not self._fidelity():
-            self.leader = self._best_rival(float("-inf"))
-        elif leader.knockoffs_run and (winner := self._best_rival(leader.bar)) is not None:
+            self.leader = self._best_rival(None)
+        elif leader.knockoffs_run and (winner := self._best_rival(leader)) is not None:
             self.leader = winner
