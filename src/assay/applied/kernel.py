@@ -18,7 +18,7 @@ from assay.core.sources import Candidate, Language, Task
 from assay.core.tensors import Placement
 from assay.errors import InputError, InternalError
 from assay.referee.processes.native_abi import CallRecord, descriptors
-from assay.referee.processes.oracle import spec_of
+from assay.referee.processes.tensors import spec_of
 
 _ABI_VERSION = 1
 

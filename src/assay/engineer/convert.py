@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from assay.core.identity import identity
@@ -118,8 +119,14 @@ def export(module: Any, example_inputs: Sequence[Any], name: str) -> Exported:
     )  # fmt: skip
 
 
-def as_task(exported: Exported, example_inputs: Sequence[Any], name: str, forward: Sequence[str]) -> Converted:
-    """The task whose forward is these lines; its graph is the static method `graph` of all tensors and inputs."""
+def as_task(
+    exported: Exported, example_inputs: Sequence[Any], name: str, forward: Sequence[str],
+    declared: Mapping[str, Any] = MappingProxyType({}),
+) -> Converted:  # fmt: skip
+    """The task whose forward is these lines; its graph is the static method `graph` of all tensors and inputs.
+
+    `declared` is its TASK (docs/task-format.md).
+    """
     import torch
 
     graph = _graph_text(exported.code)
@@ -131,6 +138,7 @@ def as_task(exported: Exported, example_inputs: Sequence[Any], name: str, forwar
         graph=graph,
         inputs=", ".join(_drawn(torch, value) for value in example_inputs),
     )
+    text += f"\n\nTASK = {dict(declared)!r}\n" if declared else ""
     layouts = [_layout(torch, value) for value in (*exported.tensors.values(), *example_inputs)]
     key = identity([graph, list(forward), layouts])
     task = Task(name, TaskFormat.PLAIN, (SourceFile(_FILE, text),), f"{_FILE}:Model", notes=(_NOTE + key,))

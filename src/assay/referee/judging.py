@@ -90,6 +90,9 @@ class Judging:
         if bench.declaration.training_batch_norm:
             message = "batch normalisation runs in training mode; its running statistics are not compared"
             findings.append(Finding("training-batch-norm", Weight.NOTE, message, Fault.TASK))
+        if bench.declaration.declared.get("jumps"):
+            message = "outputs jump where a comparison flips; inputs are drawn so that rounding decides none of them"
+            findings.append(Finding("outputs-jump", Weight.NOTE, message, Fault.TASK))
         if bench.timed.why_no_float64:
             message = f"no float64 oracle ({bench.timed.why_no_float64}); the reference's own type serves"
             findings.append(Finding("no-float64-oracle", Weight.NOTE, message, Fault.TASK))

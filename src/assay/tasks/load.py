@@ -34,6 +34,7 @@ TASK_KEYS = (
     "mode",
     "linear",
     "deterministic",
+    "jumps",
     "error_factor",
     "error_reason",
 )

@@ -46,7 +46,7 @@ def convert_gradients(model: Any, loss: Callable[..., Any], batch: Sequence[Any]
         f"    gradients = torch.autograd.grad(loss, [{', '.join(f'self.{place}' for place in trained)}])",
         "return loss.detach(), *gradients, *(one.detach() for one in changed)",
     ]
-    made = as_task(exported, batch, name, forward)
+    made = as_task(exported, batch, name, forward, {"jumps": True})
     converted = Converted(made.task, made.key, tuple(_own(full) for full in made.weight_names))
     return Gradients(converted, tuple(_own(exported.owned[place]) for place in trained), buffers)
 
