@@ -11,7 +11,9 @@ from assay.machine import procfs
 XEON = """processor	: 0
 vendor_id	: GenuineIntel
 cpu family	: 6
+model		: 143
 model name	: Intel(R) Xeon(R) Processor
+stepping	: 8
 flags		: fpu sse2 hypervisor avx2 fma avx512f avx512_vnni
 bugs		: spectre_v1
 
@@ -45,7 +47,7 @@ V2_MOUNTS = "29 22 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:
 
 def test_an_x86_model_and_flags_come_from_the_first_processor():
     cpu = procfs.parse_cpuinfo(XEON)
-    assert cpu.model == "Intel(R) Xeon(R) Processor"
+    assert cpu.model == "Intel(R) Xeon(R) Processor (family 6, model 143, stepping 8)"
     assert {"avx512_vnni", "hypervisor"} <= cpu.flags
     assert "none" not in cpu.flags
 

@@ -50,14 +50,24 @@ class CgroupFolder:
         return tuple(above)
 
 
+_X86_NUMBERS = (("family", "cpu family"), ("model", "model"), ("stepping", "stepping"))
+
+
 def parse_cpuinfo(text: str) -> CpuInfo:
-    """Model name and flags; for ARM, which has no name, implementer, part and revision."""
+    """Model name and flags; for ARM, which has no name, implementer, part and revision.
+
+    Family, model and stepping stand beside the name: a cloud's "AMD EPYC" was Zen 4 on one day and Zen 5 on another,
+    with half the speed and other winners.
+    """
     fields: dict[str, str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")
         if colon:
             fields.setdefault(key.strip(), value.strip())
     model = fields.get("model name") or fields.get("cpu")
+    if model and "cpu family" in fields:
+        numbers = (f"{word} {fields.get(key, '?')}" for word, key in _X86_NUMBERS)
+        model += f" ({', '.join(numbers)})"
     if not model and "CPU implementer" in fields:
         maker = _ARM_IMPLEMENTERS.get(fields["CPU implementer"].lower(), fields["CPU implementer"])
         model = f"{maker} part {fields.get('CPU part', '?')}"
