@@ -1,12 +1,13 @@
 """`python -m benchmarks.engineer [PATH] [--budget 5m] [--scaled] [--resume]`, or `... report` for the tables.
 
-Without a path, the built-in tasks; `models` and `training` are whole models and training steps. What cannot be
-optimised is a row with its reason.
+Without a path, the built-in tasks; `models` and `training` are whole models and training steps, `knockoffs` times
+clones of one kernel. What cannot be optimised is a row with its reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 import tempfile
@@ -16,17 +17,21 @@ from typing import Any
 from assay.cli.optimize import parse_duration
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
 from assay.errors import AssayError
+from assay.machine.survey import read_facts
 from assay.referee.judge import silent
 from assay.report.units import estimate_text
 from assay.search import FileLedger, StopCause
 from assay.tasks.listing import list_tasks
 from assay.tasks.load import load_task
+from benchmarks.engineer.knockoffs import knockoff_row
 from benchmarks.engineer.report import render
 from benchmarks.engineer.whole import MODELS, TRAININGS, model_row, training_row
 from benchmarks.referee.results import ROOT, Record, Results
 
-DATA = ROOT / "docs" / "data" / "engineer.json"
+DATA = ROOT / "docs" / "data" / "engineer"
+"""A file for each processor: which kernels win depends on it."""
 TABLE = ROOT / "docs" / "engineer-results.md"
+KNOCKOFFS = "knockoffs"
 WHOLE = {"models": (MODELS, model_row), "training": (TRAININGS, training_row)}
 
 
@@ -34,8 +39,9 @@ def main() -> int:
     """Optimise every task, or write the table. Returns the exit status."""
     arguments = _parse()
     if arguments.path == "report":
-        TABLE.write_text(render(Results(arguments.json, writing=False).data))
-        print(f"{TABLE} from {arguments.json}")
+        files = sorted(DATA.glob("*.json"))
+        TABLE.write_text(render([Results(file, writing=False).data for file in files]))
+        print(f"{TABLE} from {', '.join(file.name for file in files)}")
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"path": arguments.path, "budget_s": parse_duration(arguments.budget), "scaled": arguments.scaled,
@@ -43,13 +49,16 @@ def main() -> int:
     if arguments.path in WHOLE:
         names = [str(path.relative_to(ROOT)) for path in WHOLE[arguments.path][0]]
     else:
-        names = [each.spec for each in list_tasks(Path(arguments.path) if arguments.path else None)]
+        folder = Path(arguments.path) if arguments.path not in (None, KNOCKOFFS) else None
+        names = [each.spec for each in list_tasks(folder)]
     chosen = [name for name in names[:: arguments.every] if not arguments.only or Path(name).stem in arguments.only]
-    suite = arguments.suite or (arguments.path if arguments.path in WHOLE else "builtin")
+    suite = arguments.suite or (arguments.path if arguments.path in (*WHOLE, KNOCKOFFS) else "builtin")
     try:
         with Results(arguments.json) as results, results.begin(suite, settings, False, arguments.resume) as record:
             if arguments.path in WHOLE:
                 _run_whole(chosen, settings, record)
+            elif arguments.path == KNOCKOFFS:
+                _run_knockoffs(chosen, record)
             else:
                 _run(chosen, settings, record)
     except KeyboardInterrupt:
@@ -71,6 +80,14 @@ def _run_whole(names: list[str], settings: dict[str, Any], record: Record) -> No
             row = {"parts": [], "left_out": {"": f"{error.what}: {error.value}"[:300]}, "whole": None}
         speed = row["whole"]["speedup"] if row["whole"] else None
         record.add({"name": name, **row}, estimate_text(*speed) if speed else "nothing certified")
+
+
+def _run_knockoffs(names: list[str], record: Record) -> None:
+    record.total = len(names)
+    for name in names:
+        if not record.has(name):
+            row = knockoff_row(load_task(name))
+            record.add({"name": name, **row}, f"{row['won']} of {row['tried']}")
 
 
 def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
@@ -107,6 +124,11 @@ def _row(found: Optimized) -> dict[str, Any]:
     }
 
 
+def _this_processor() -> str:
+    """Its name, as a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", (read_facts().cpu_model or "unknown").lower()).strip("-")
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engineer", description=__doc__)
     parser.add_argument(
@@ -119,7 +141,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--strategy", default="evolution")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scaled", action="store_true", help="KernelBench: sizes that a small machine can run")
-    parser.add_argument("--json", type=Path, default=DATA)
+    parser.add_argument("--json", type=Path, default=DATA / f"{_this_processor()}.json")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 

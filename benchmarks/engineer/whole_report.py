@@ -13,7 +13,7 @@ _SIDES = ("eager", "torch.compile", "torch.compile, fused update", "applied")
 
 def whole_suite(name: str, suite: Mapping[str, Any]) -> Iterator[str]:
     """Markdown of one record."""
-    yield f"## {name}"
+    yield f"### {name}"
     yield ""
     yield (
         f"{suite['settings']['budget_s']:.0f} s each, without a language model. Times are medians of calls in turns in "
@@ -49,7 +49,9 @@ def _parts(row: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for part in row["parts"]:
         speed = part["speedup"]
-        found = f"{speed[0]:.2f}x ({speed[1]:.2f} to {speed[2]:.2f})" if speed else "nothing certified"
+        found = (
+            f"{speed[0]:.2f}x ({speed[1]:.2f} to {speed[2]:.2f})" if speed else part.get("words", "nothing certified")
+        )
         places = ", ".join(place or "the whole" for place in part["places"])
         bound = bound_text(part["share"], "at most ")
         yield f"- {places}: {part['share']:.0%} of the time ({bound} for the whole): {found}"

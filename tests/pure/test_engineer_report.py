@@ -12,8 +12,15 @@ ROWS = [
     {"name": "untried", "outcome": "not-tried", "reason": "no generator for aten.sort | really"},
 ]
 DATA = {
-    "machine": {"cpu_model": "a processor", "cores": 2, "torch": "2.13"},
-    "suites": {"builtin": {"results": ROWS, "complete": False, "settings": {"budget_s": 60.0}}},
+    "machine": {
+        "cpu_model": "a processor",
+        "cores": 2,
+        "torch": "2.13",
+        "caches": [{"level": 1, "kind": "data", "size_bytes": 49152}],
+    },
+    "suites": {
+        "builtin": {"started": "2026-01-02T03:04", "results": ROWS, "complete": False, "settings": {"budget_s": 60.0}}
+    },
 }
 
 
@@ -23,9 +30,10 @@ def test_what_is_not_certified_counts_as_one_however_fast_it_seemed():
 
 
 def test_the_table_holds_every_task_with_the_reason_and_says_that_the_run_was_cut_short():
-    text = render(DATA)
-    assert "a processor, 2 cores" in text
-    assert "1 of 4 (25%)" in text
+    text = render([DATA, DATA | {"machine": {"cpu_model": "another"}}])
+    assert "## a processor, 48 KiB L1" in text
+    assert "## another\n" in text
+    assert text.count("1 of 4 (25%)") == 2
     assert "1.41x" in text
     assert "cut short" in text
     assert "2 of 6 would" not in text

@@ -41,10 +41,9 @@ class Part:
         """Its places, for people."""
         return ", ".join(place or "the whole module" for place in self.places)
 
-    def to_json(self, found: Optimized | None) -> dict[str, Any]:
+    def to_json(self, found: Optimized) -> dict[str, Any]:
         """What it is and what came of it."""
-        accepted = found.accepted if found else None
-        return {"places": list(self.places), "share": self.share, "speedup": accepted.speedup if accepted else None}
+        return {"places": list(self.places), "share": self.share, **found.to_part_json()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
-from assay.core.verdicts import Verdict
+from assay.core.verdicts import Verdict, Weight
 from assay.engineer.graph import Graph
 from assay.engineer.proposers.making import Models, make_proposers
 from assay.engineer.tracing import Tracing
@@ -104,11 +104,24 @@ class Optimized:
 
     @property
     def words(self) -> str:
-        """One line: the certified speedup, or that there is none."""
+        """One line: the certified speedup, or that there is none, and why."""
         accepted = self.accepted
         if accepted is None or accepted.speedup is None or accepted.baseline is None:
-            return "nothing certified as faster"
+            why = f"{self.judgements[-1].verdict.value}, {', '.join(self.reasons)}" if self.judgements else ""
+            return f"nothing certified as faster: {why or 'no right candidate was found'}"
         return f"ACCEPT {estimate_text(*accepted.speedup)} over {accepted.baseline.variant}"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Codes of the last judgement's findings that forbid acceptance."""
+        findings = self.judgements[-1].findings if self.judgements else ()
+        return tuple(finding.code for finding in findings if finding.weight is not Weight.NOTE)
+
+    def to_part_json(self) -> dict[str, Any]:
+        """What became of a part of something larger, in short."""
+        accepted = self.accepted
+        return {"speedup": accepted.speedup if accepted else None, "ideas": self.search.ideas,
+                "words": self.words, "reasons": list(self.reasons)}  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """What is worth keeping besides the journal and the certificates."""

@@ -23,7 +23,7 @@ _CALLS_THAT_COUNT = 5
 _SHORTEST_BUDGET_SHARE = 0.5
 """However much the hidden turns take, this much of a budget goes into timing."""
 
-_STRETCHES = (1.0, 1.5, 2.0, 2.5)
+_STRETCHES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 """A measurement that is too short to prove anything wastes the whole budget; a process that compiles takes a second."""
 _CANDIDATE_NS = 0.1e9
 """A native candidate's fresh process, until it has settled."""

@@ -44,10 +44,9 @@ class StepPart:
     share: float
     budget_share: float
 
-    def to_json(self, found: Optimized | None) -> dict[str, Any]:
+    def to_json(self, found: Optimized) -> dict[str, Any]:
         """What it is and what came of it, as of a model's part."""
-        accepted = found.accepted if found else None
-        return {"places": [self.name], "share": self.share, "speedup": accepted.speedup if accepted else None}
+        return {"places": [self.name], "share": self.share, **found.to_part_json()}
 
 
 def step_tasks(recipe: Recipe) -> StepTasks:
