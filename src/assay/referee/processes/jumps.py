@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 _KINKS: dict[str, tuple[float, ...]] = {
     "relu": (0.0,), "relu_": (0.0,), "leaky_relu": (0.0,), "prelu": (0.0,), "_prelu_kernel": (0.0,), "elu": (0.0,),
@@ -37,12 +37,12 @@ def distance(run: Callable[[], object]) -> float:
 
     found = [math.inf]
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            found[0] = min(found[0], _distance(function.overloadpacket.__name__, args, kwargs or {}))
-            return function(*args, **(kwargs or {}))
+    def watch(_mode: Any, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found[0] = min(found[0], _distance(function.overloadpacket.__name__, args, kwargs or {}))
+        return function(*args, **(kwargs or {}))
 
-    with cast(Any, Watch)():
+    mode: Any = type("Watch", (TorchDispatchMode,), {"__torch_dispatch__": watch})
+    with mode():
         run()
     return found[0]
 
