@@ -18,6 +18,9 @@ from assay.core.sources import SourceFile, Task, TaskFormat
 from assay.errors import InputError
 
 _FILE, _NOTE = "converted.py", "graph "
+_SPREAD = 0.1
+"""Of what is the same everywhere, relative to its mean. A normalisation's new weights are all 1: with a spread of 1 some
+were nearly 0, the next normalisation amplified their channel's rounding, and right gradients missed the error budget."""
 
 _TEXT = '''"""Converted from a module: {name}."""
 
@@ -177,7 +180,7 @@ def _drawn(torch: Any, value: Any) -> str:
         mean = float(wide.mean()) if wide.numel() else 0.0
         spread = float(wide.std(correction=0)) if wide.numel() > 1 else 1.0
         sign = 0 if wide.numel() and float(wide.min()) >= 0 else -1  # a variance stays one
-        return f"drawn({shape}, {dtype}, {mean:.6g}, {spread or 1.0:.6g}, {sign}, 0)"
+        return f"drawn({shape}, {dtype}, {mean:.6g}, {spread or _SPREAD * (abs(mean) or 1.0):.6g}, {sign}, 0)"
     least, most = (int(value.min()), int(value.max())) if value.numel() else (0, 0)
     return f"drawn({shape}, {dtype}, 0.0, 1.0, {least}, {most})"
 
