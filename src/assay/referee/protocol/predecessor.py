@@ -9,7 +9,7 @@ the ratio of the same code to itself scattered by 10 to 17 % from turn to turn i
 
 from __future__ import annotations
 
-from assay.referee.bench import Bench
+from assay.referee.bench import Bench, Landing
 from assay.referee.protocol.party import Party, Program
 
 LONGEST_NS = 5e6
@@ -33,13 +33,16 @@ class Predecessor:
         self._party: Party | None = bench.party(baseline) if precedes(window_ns) else None
         if self._party is not None and self._party.problem is None:
             self._party.lay_out(bench.windowed)
-            self._landing = bench.draw_window()
+            drawn = bench.draw_window()
+            # Copied: the oracle's memory will hold other shapes, whose numbers may be no indices of this one.
+            self._landing = Landing(tuple(one.copy() for one in drawn.inputs), None)
+            self._run_seed = drawn.run_seed
 
     def run(self) -> None:
         """One call that nobody times; whatever has landed is overwritten. Nothing where the baseline does not work."""
         if self._party is not None and self._party.problem is None:
             self._bench.land(self._landing)
-            self._party.call(self._landing.run_seed, self._timeout_s)
+            self._party.call(self._run_seed, self._timeout_s)
 
     def close(self) -> None:
         """End the process."""
