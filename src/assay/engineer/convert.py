@@ -19,8 +19,8 @@ from assay.errors import InputError
 
 _FILE, _NOTE = "converted.py", "graph "
 _SPREAD = 0.1
-"""Of what is the same everywhere, relative to its mean. A normalisation's new weights are all 1: with a spread of 1 some
-were nearly 0, the next normalisation amplified their channel's rounding, and right gradients missed the error budget."""
+"""Of what is all alike, relative to its mean. A new normalisation's weights are all 1: with a spread of 1 some were
+near 0, the next normalisation amplified their channel's rounding, and right gradients missed the error budget."""
 
 _TEXT = '''"""Converted from a module: {name}."""
 
