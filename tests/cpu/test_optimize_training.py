@@ -29,6 +29,7 @@ def get_batch(number):
 """
 
 
+@pytest.mark.slow  # 65 to 79 s of a lane that is to finish within ten minutes
 def test_a_step_is_optimised_in_two_parts_timed_and_compared_in_learning(tmp_path):
     (tmp_path / "train.py").write_text(TRAINING)
     done = assay("optimize", str(tmp_path / "train.py"), "--train", "--budget", "20s", "--baseline", "eager",
