@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from assay.applied.measured import compare_learning, time_steps
 from assay.applied.model import apply_certificates
 from assay.applied.training import load_step_kernels
 from assay.engineer.model import choose_parts, optimize_parts
-from assay.engineer.optimize import OptimizeConfig, Optimized
+from assay.engineer.optimize import OptimizeConfig
 from assay.engineer.own_module import load_own_module
-from assay.engineer.publishing import publish_found
+from assay.engineer.publishing import certificates_of, publish_part
 from assay.engineer.training.parts import optimize_step, step_parts, step_tasks
 from assay.engineer.training.recipe import load_recipe
 from assay.referee.judge import silent
@@ -31,10 +30,10 @@ def model_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
     model, inputs = load_own_module(f"{path}:Model")
     original, parts = copy.deepcopy(model), choose_parts(model, inputs)
     with tempfile.TemporaryDirectory(prefix="assay-whole-") as folder:
-        runs, rows, certificates = Path(folder), [], []
+        runs, outcomes = Path(folder), []
         for part, found, where in optimize_parts(parts, config, runs, silent):
-            rows.append(part.to_json(found))
-            certificates += _certificates(part.converted.task.name, found, where, runs)
+            outcomes.append(publish_part(part, found, where, runs))
+    rows, certificates = [one.part.to_json(one.found) for one in outcomes], certificates_of(outcomes)
     row: dict[str, Any] = {"parts": rows, "left_out": parts.left_out, "whole": None}
     if certificates:
         apply_certificates(model, certificates, inputs)
@@ -47,10 +46,10 @@ def training_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
     recipe = load_recipe(path)
     parts = step_parts(step_tasks(recipe))
     with tempfile.TemporaryDirectory(prefix="assay-whole-") as folder:
-        runs, rows, certificates = Path(folder), [], []
+        runs, outcomes = Path(folder), []
         for part, found, where in optimize_step(parts, config, runs, silent):
-            rows.append(part.to_json(found))
-            certificates += _certificates(part.task.name, found, where, runs)
+            outcomes.append(publish_part(part, found, where, runs))
+    rows, certificates = [one.part.to_json(one.found) for one in outcomes], certificates_of(outcomes)
     row: dict[str, Any] = {"parts": rows, "left_out": {}, "whole": None}
     if rows[0]["speedup"] is None:
         return row
@@ -59,9 +58,3 @@ def training_row(path: Path, config: OptimizeConfig) -> dict[str, Any]:
     curves = compare_learning(recipe, kernels, learning, silent).to_json()
     curves["last"] = {side: [one[-1] for one in curves.pop(side)] for side in ("original", "applied")}
     return row | {"learning": curves | {"steps": learning.steps, "seeds": learning.seeds}}
-
-
-def _certificates(name: str, found: Optimized, where: Path, runs: Path) -> Iterator[dict[str, Any]]:
-    certificate = publish_found(name, found, where, runs).certificate
-    if certificate is not None:
-        yield certificate

@@ -14,7 +14,7 @@ from assay.core.config import JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.engineer.model import choose_parts, optimize_parts
 from assay.engineer.optimize import OptimizeConfig
-from assay.engineer.publishing import publish_found
+from assay.engineer.publishing import certificates_of, publish_part
 from assay.referee.bench import Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judge import Referee, silent
@@ -97,14 +97,13 @@ def optimize(
     Raises InputError where no part of the module has a graph with generators, TaskError and MachineError as `judge`.
     """
     parts = choose_parts(module, example_inputs)
-    certificates, table = [], []
     config = OptimizeConfig(budget_s=budget_s, baseline=baseline, archive=archive)
-    for part, found, folder in optimize_parts(parts, config, Path(runs), progress):
-        table.append(part.to_json(found))
-        published = publish_found(part.converted.task.name, found, folder, Path(runs), archive)
-        if published.certificate is not None:
-            certificates.append(published.certificate)
-    return OptimizedModel(tuple(certificates), tuple(table), parts.left_out)
+    outcomes = [
+        publish_part(part, found, folder, Path(runs), archive)
+        for part, found, folder in optimize_parts(parts, config, Path(runs), progress)
+    ]
+    table = tuple(one.part.to_json(one.found) for one in outcomes)
+    return OptimizedModel(tuple(certificates_of(outcomes)), table, parts.left_out)
 
 
 def apply(model: Any, certificates: Iterable[Mapping[str, Any] | str | Path], example_inputs: Sequence[Any]) -> Applied:

@@ -212,8 +212,9 @@ def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progre
 
 def finalists_of(result: Result) -> tuple[Known, ...]:
     """Who is judged: the finalists, or the best of the screened where a short search timed nobody in full."""
-    screened = result.best is not None and result.best.evaluation.score is not None
-    return result.finalists or ((result.best,) if screened and result.best else ())
+    best = result.best
+    screened = (best,) if best is not None and best.evaluation.score is not None else ()
+    return result.finalists or screened
 
 
 def judge_finalist(referee: Referee, task: Task, candidate: Candidate, progress: Progress) -> list[Judgement]:
