@@ -1,20 +1,15 @@
 """Builds the native sources beside this file into one shared object, keeps it in the cache, and declares its functions.
 
-It is trusted code of ours, compiled in the referee and never in a sandbox; building takes 1.5 s, once per machine and
-version of the sources. Workers get it from the zygote, which has loaded it for all (`symbols`).
+Building takes 1.5 s. Workers get it from the zygote, which has loaded it for all (`symbols`).
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import platform
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from assay.machine.cache_dirs import atomic_write, find_dirs
-from assay.machine.gxx import compile_trusted
+from assay.native.building import shared_object
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-shared",
@@ -69,10 +64,7 @@ def symbols() -> ctypes.CDLL:
 
 def built() -> Path:
     """The shared object's path, built where the cache has none for these sources on this processor."""
-    path = find_dirs().builds / f"native-{_identity()}.so"
-    if not path.exists():
-        atomic_write(path, _compiled())
-    return path
+    return shared_object("native", SOURCES, FLAGS, "build the referee's clock and comparison")
 
 
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
@@ -89,23 +81,3 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.assay_native_serve_python.argtypes = (ctypes.c_int, PythonCall, pointer, pointer, number)
     found.assay_native_serve_python.restype = number
     return found
-
-
-def _identity() -> str:
-    """Of the sources, the flags, and the processor that -march=native means."""
-    digest = hashlib.sha256(repr((FLAGS, platform.machine(), _processor())).encode())
-    for source in SOURCES:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def _processor() -> str:
-    with open("/proc/cpuinfo") as file:
-        return "".join(sorted({line for line in file if line.startswith(("model name", "flags", "Features", "CPU"))}))
-
-
-def _compiled() -> bytes:
-    with tempfile.TemporaryDirectory(prefix="assay-native-") as folder:
-        target = Path(folder) / "native.so"
-        compile_trusted(SOURCES, FLAGS, target, "build the referee's clock and comparison")
-        return target.read_bytes()

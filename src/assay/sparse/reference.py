@@ -1,0 +1,46 @@
+"""What the operators compute, in plain PyTorch through a dense matrix: the tests' oracle, any other device's path.
+
+Arguments are those of the operators of ops.py; layouts are the six tensors of `BlockLayout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def dense(values: Tensor, layout: Sequence[Tensor], out_features: int, in_features: int) -> Tensor:
+    """The [out, in] matrix of block-sparse values; differentiable."""
+    block = values.shape[-1]
+    rows, columns = -(-out_features // block), -(-in_features // block)
+    grid = values.new_zeros(rows, columns, block, block)
+    grid = grid.index_put((_block_rows(layout), layout[1]), values)
+    return grid.transpose(1, 2).reshape(rows * block, columns * block)[:out_features, :in_features]
+
+
+def multiply(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
+    """x [rows, in] times the matrix transposed, plus bias [out]: [rows, out]."""
+    return torch.nn.functional.linear(x, dense(values, layout, out_features, x.shape[1]), bias)
+
+
+def sampled(x: Tensor, g: Tensor, layout: Sequence[Tensor], block: int) -> Tensor:
+    """g [rows, out] transposed times x [rows, in] at the kept blocks: [blocks, block, block]."""
+    wanted = torch.nn.functional.pad(g, (0, -g.shape[1] % block)).T @ torch.nn.functional.pad(
+        x, (0, -x.shape[1] % block)
+    )
+    rows, columns = wanted.shape[0] // block, wanted.shape[1] // block
+    return wanted.view(rows, block, columns, block).transpose(1, 2)[_block_rows(layout), layout[1]]
+
+
+def transposed(values: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    """The blocks in another order, each transposed."""
+    del inverse
+    return values[order].transpose(-1, -2).contiguous()
+
+
+def _block_rows(layout: Sequence[Tensor]) -> Tensor:
+    starts = layout[0]
+    numbers = torch.arange(starts.numel() - 1, device=starts.device)
+    return torch.repeat_interleave(numbers, starts.diff(), output_size=layout[1].numel())
