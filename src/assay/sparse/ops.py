@@ -30,13 +30,13 @@ _INT8_KIND = 2
 _LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
 """PyTorch has no types for it."""
 _LIBRARY.define(
-    "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias=None) -> Tensor"
+    "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias) -> Tensor"
 )
 _LIBRARY.define("block_sparse_sampled(Tensor x, Tensor g, Tensor[] layout, int block) -> Tensor")
 _LIBRARY.define("block_transpose(Tensor values, Tensor order, Tensor inverse) -> Tensor")
 _LIBRARY.define(
     "block_sparse_mm_int8(Tensor x, Tensor values, Tensor scales, Tensor[] layout, int out_features, "
-    "Tensor? bias=None) -> Tensor"
+    "Tensor? bias) -> Tensor"
 )
 
 
