@@ -22,7 +22,16 @@ INSTRUCTION_SETS = {
     "portable": (),
 }
 """From the widest to the one that every processor has: the flags that the compiler and the processor share."""
-_FLAGS = ("-std=c++17", "-Werror=return-type", "-O3", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-mtune=native")
+_FLAGS = (
+    "-std=c++17",
+    "-Werror=return-type",
+    "-O3",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-mtune=native",
+)
 _WIDE = "-mprefer-vector-width=512"
 
 _number, _pointer, _int = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
