@@ -18,7 +18,7 @@ BLOCKS = (8, 16, 32, 64)
 """Sides of blocks that there are kernels for: 8 is a vector of AVX2, 64 the largest that Triton's and ours share."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockLayout:
     """The kept blocks of an `out_features` x `in_features` matrix; features need not be divisible by `block`.
 

@@ -61,9 +61,13 @@ class Gradient(ctypes.Structure):
 
 def instruction_set() -> str:
     """The one in use. Raises InputError for an ASSAY_SPARSE_ISA that is unknown or that this processor lacks."""
+    return _resolved(os.environ.get(ISA_VARIABLE))
+
+
+@lru_cache(maxsize=8)
+def _resolved(asked: str | None) -> str:
     flags = _processor_flags()
     able = [name for name, needs in INSTRUCTION_SETS.items() if set(needs) <= flags]
-    asked = os.environ.get(ISA_VARIABLE)
     if asked is None:
         return able[0]
     if asked not in able:

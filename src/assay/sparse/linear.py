@@ -42,6 +42,7 @@ class BlockSparseLinear(nn.Module):
             shape = -(-out_features // block), -(-in_features // block)
             layout = BlockLayout.from_mask(torch.ones(shape, dtype=torch.bool), out_features, in_features, block)
         self._check_layout(layout)
+        self._layout: BlockLayout | None = None
         self._adopt(layout.to(device or "cpu"))
         empty = torch.empty(layout.blocks, block, block, device=device, dtype=dtype or torch.get_default_dtype())
         self.values = nn.Parameter(ops.packed(empty))
@@ -76,8 +77,11 @@ class BlockSparseLinear(nn.Module):
     @property
     def layout(self) -> BlockLayout:
         """The kept blocks."""
-        tensors = tuple(getattr(self, name) for name in _NAMES)
-        return BlockLayout(self.out_features, self.in_features, self.block, tensors)
+        known = self._layout
+        if known is None or known.tensors[0] is not self._buffers["crow_indices"]:  # .to() makes new buffers
+            tensors = tuple(getattr(self, name) for name in _NAMES)
+            known = self._layout = BlockLayout(self.out_features, self.in_features, self.block, tensors)
+        return known
 
     def reset_parameters(self) -> None:
         """As torch.nn.Linear does, with the inputs that a layer of this density has on average for its fan-in."""
@@ -167,6 +171,7 @@ class BlockSparseLinear(nn.Module):
                 next_step="delete outputs and losses, or run backward, before changing the layout",
             ) from error  # fmt: skip
         self._adopt(layout)
+        self.choice.layout_changed()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], strict: bool,

@@ -70,7 +70,8 @@ def _multiply(
     return y
 
 
-def _mm_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
+def multiply_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
+    """`block_sparse_mm` of plain CPU tensors without a gradient, past the dispatcher, whose Python part costs 15 us."""
     return _multiply(x, values, None, layout, out_features, bias)
 
 
@@ -168,7 +169,7 @@ def _transpose_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("block_sparse_mm", _mm_cpu, reference.multiply, _mm_fake, _mm_setup, _mm_backward),
+    ("block_sparse_mm", multiply_cpu, reference.multiply, _mm_fake, _mm_setup, _mm_backward),
     ("block_sparse_sampled", _sampled_cpu, reference.sampled, _sampled_fake, _sampled_setup, _sampled_backward),
     ("block_transpose", _transpose_cpu, reference.transposed, _transpose_fake, _transpose_setup, _transpose_backward),
 )
