@@ -62,7 +62,8 @@ def test_the_bias_changes_the_choice_and_not_the_gates():
     routing = router(x)
     scores = (x @ router.weight.T).sigmoid()
     assert routing.expert_counts[7] == 512
-    torch.testing.assert_close(routing.gate_of_row, scores[routing.token_of_row, routing.expert_of_row])
+    rows = routing.row_of_pair
+    torch.testing.assert_close(routing.gates, scores[routing.token_of_row[rows], routing.expert_of_row[rows]])
 
 
 def test_the_bias_stays_in_evaluation_and_at_rate_zero():

@@ -106,18 +106,17 @@ class Experts(nn.Module):
             fan_in = self.intermediate_size if name.startswith("down") else self.hidden_size
             nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5)
 
-    def forward(self, x: Tensor, token_of_row: Tensor, expert_of_row: Tensor, expert_counts: Tensor) -> Tensor:
+    def forward(self, x: Tensor, token_of_row: Tensor, expert_of_row: Tensor, ends: Tensor) -> Tensor:
         """Each row's output before its gate.
 
         Args:
             x: [tokens, H] in the weights' dtype.
             token_of_row: int64 [rows].
             expert_of_row: int64 [rows], ascending; E for rows that no expert computes, whose output is zero.
-            expert_counts: int64 [E], the rows of each expert.
+            ends: int32 [E], where each expert's rows end.
 
         Returns [rows, H].
         """
-        ends = expert_counts.cumsum(0).to(torch.int32)
         first = getattr(self, self.first_name("proj"))
         hidden = gathered_mm(x, first.transpose(1, 2), ends, token_of_row)
         first_bias = getattr(self, self.first_name("bias"))

@@ -12,25 +12,50 @@ from assay.errors import InputError
 from assay.moe.experts import ACTIVATIONS, Experts, activate
 from assay.moe.losses import load_balancing_loss, router_z_loss
 from assay.moe.routers import ROUTERS, BiasRouter
+from assay.moe.routing import Routing, combine
 
 
 class MoEOutput(NamedTuple):
-    """What a layer returns: the output, and the losses and facts of its routing."""
+    """What a layer returns: the output, and the losses and facts of its routing, worked out when they are asked for."""
 
     hidden_states: Tensor
     """In the shape and dtype of the input."""
-    router_loss: Tensor
-    """What to add to the training loss: both losses below, each times its coefficient."""
-    auxiliary_loss: Tensor
-    """The load balancing loss: 1 at balance, up to the number of experts."""
-    z_loss: Tensor
-    """The router's z-loss."""
-    expert_counts: Tensor
-    """int64 [num_experts]: the tokens that each expert computed."""
-    dropped_tokens: Tensor
-    """int64 scalar: tokens that no expert computed (0 without a capacity); only a shared expert serves them."""
-    dropped_assignments: Tensor
-    """int64 scalar: pairs of a token and an expert that a capacity refused."""
+    routing: Routing
+    """Every decision of the router, token by token."""
+    router_aux_loss_coef: float
+    """Weight of `auxiliary_loss` in `router_loss`."""
+    router_z_loss_coef: float
+    """Weight of `z_loss` in `router_loss`."""
+
+    @property
+    def auxiliary_loss(self) -> Tensor:
+        """The load balancing loss: 1 at balance, up to the number of experts."""
+        return load_balancing_loss(self.routing.probabilities, self.routing.expert_load)
+
+    @property
+    def z_loss(self) -> Tensor:
+        """The router's z-loss."""
+        return router_z_loss(self.routing.logits)
+
+    @property
+    def router_loss(self) -> Tensor:
+        """What to add to the training loss: both losses, each times its coefficient."""
+        return self.router_aux_loss_coef * self.auxiliary_loss + self.router_z_loss_coef * self.z_loss
+
+    @property
+    def expert_counts(self) -> Tensor:
+        """int64 [num_experts]: the tokens that each expert computed."""
+        return self.routing.expert_counts
+
+    @property
+    def dropped_tokens(self) -> Tensor:
+        """int64 scalar: tokens that no expert computed (0 without a capacity); only a shared expert serves them."""
+        return self.routing.dropped_tokens
+
+    @property
+    def dropped_assignments(self) -> Tensor:
+        """int64 scalar: pairs of a token and an expert that a capacity refused."""
+        return (self.routing.expert_load - self.routing.expert_counts).sum()
 
 
 class SharedExpert(nn.Module):
@@ -133,23 +158,12 @@ class MoE(nn.Module):
         """
         self._check_input(x)
         tokens = x.reshape(-1, self.hidden_size)
-        routing = self.router(tokens)
-        rows = self.experts(tokens, routing.token_of_row, routing.expert_of_row, routing.expert_counts)
-        gates = routing.gate_of_row.to(x.dtype).unsqueeze(1)
-        out = torch.zeros_like(tokens).index_add(0, routing.token_of_row, rows * gates)
+        routing: Routing = self.router(tokens)
+        rows = self.experts(tokens, routing.token_of_row, routing.expert_of_row, routing.ends)
+        out = combine(rows, routing.row_of_pair, routing.first_pair, routing.gates)
         if self.shared_expert is not None:
             out = out + self.shared_expert(tokens)
-        balance = load_balancing_loss(routing.probabilities, routing.expert_load)
-        z = router_z_loss(routing.logits)
-        return MoEOutput(
-            out.view(x.shape),
-            self.router_aux_loss_coef * balance + self.router_z_loss_coef * z,
-            balance,
-            z,
-            routing.expert_counts,
-            routing.dropped_tokens,
-            (routing.expert_load - routing.expert_counts).sum(),
-        )
+        return MoEOutput(out.view(x.shape), routing, self.router_aux_loss_coef, self.router_z_loss_coef)
 
     def as_feed_forward(self) -> MoEFeedForward:
         """This layer, to put where a tensor is expected."""
