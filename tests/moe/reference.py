@@ -3,20 +3,20 @@
 import torch
 from torch.nn import functional
 
-from assay.moe.experts import ACTIVATIONS
+from assay.moe.activations import ACTIVATIONS
 
 
 def feed_forward(experts, e, token):
     """One expert on one token."""
-    first, bias = getattr(experts, experts.first_name("proj"))[e], getattr(experts, experts.first_name("bias"))
-    hidden = functional.linear(token, first, None if bias is None else bias[e])
+    first, down, first_bias, down_bias = (None if w is None else w[e] for w in experts.weights())
+    hidden = functional.linear(token, first, first_bias)
     act = ACTIVATIONS[experts.activation]
     if experts.gated:
         half = hidden.shape[0] // 2
         hidden = act(hidden[:half]) * hidden[half:]
     else:
         hidden = act(hidden)
-    return functional.linear(hidden, experts.down_proj[e], None if experts.down_bias is None else experts.down_bias[e])
+    return functional.linear(hidden, down, down_bias)
 
 
 def reference(layer, tokens):

@@ -62,8 +62,8 @@ def test_the_bias_changes_the_choice_and_not_the_gates():
     routing = router(x)
     scores = (x @ router.weight.T).sigmoid()
     assert routing.expert_counts[7] == 512
-    rows = routing.row_of_pair
-    torch.testing.assert_close(routing.gates, scores[routing.token_of_row[rows], routing.expert_of_row[rows]])
+    rows, pairs = routing.rows, routing.rows.row_of_pair
+    torch.testing.assert_close(routing.gates, scores[rows.token_of_row[pairs], rows.expert_of_row[pairs]])
 
 
 def test_the_bias_stays_in_evaluation_and_at_rate_zero():
@@ -80,9 +80,9 @@ def test_the_bias_stays_in_evaluation_and_at_rate_zero():
 
 def test_rows_are_sorted_by_expert_and_then_by_token():
     routing = TopKRouter(4, 3, 2)(torch.randn(11, 4))
-    keys = routing.expert_of_row * 11 + routing.token_of_row
+    keys = routing.rows.expert_of_row * 11 + routing.rows.token_of_row
     assert (keys.diff() > 0).all()
-    assert routing.expert_counts.tolist() == torch.bincount(routing.expert_of_row, minlength=3).tolist()
+    assert routing.expert_counts.tolist() == torch.bincount(routing.rows.expert_of_row, minlength=3).tolist()
 
 
 def test_sigmoid_scores_give_probabilities_that_sum_to_one():

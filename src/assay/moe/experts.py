@@ -1,58 +1,20 @@
 """The experts: feed-forward networks with their weights stacked, applied to rows that are sorted by expert.
 
-Weights have the shapes of Hugging Face's experts: gate_up_proj [E, 2I, H] (gate rows first) or, without a gate,
-up_proj [E, I, H], and down_proj [E, H, I].
+Names and shapes are those of Hugging Face's experts: gate_up_proj [E, 2I, H] (gate rows first) or, without a gate,
+up_proj [E, I, H]; down_proj [E, H, I]; biases end in _bias.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from assay.errors import InputError
+from assay.moe.activations import activate, activation_named
+from assay.moe.dispatch import Rows
 from assay.moe.products import gathered_mm, grouped_mm
-
-
-def _relu_squared(x: Tensor) -> Tensor:
-    return functional.relu(x).square()
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
-    "gelu_new": partial(functional.gelu, approximate="tanh"),
-    "silu": functional.silu,
-    "swish": functional.silu,
-    "relu": functional.relu,
-    "relu2": _relu_squared,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-}
-"""By their names in Hugging Face's configurations (hidden_act)."""
-
-
-def activation_named(name: str) -> Callable[[Tensor], Tensor]:
-    """The function of a name; raises InputError for an unknown one."""
-    if name not in ACTIVATIONS:
-        raise InputError(
-            "there is no activation of this name",
-            value=repr(name),
-            rule=f"one of {', '.join(sorted(ACTIVATIONS))}",
-            next_step="add it to ACTIVATIONS of assay.moe.experts",
-        )
-    return ACTIVATIONS[name]
-
-
-def activate(hidden: Tensor, activation: Callable[[Tensor], Tensor], gated: bool) -> Tensor:
-    """activation(hidden), or activation(first half) * second half of the last dimension where `gated`."""
-    if not gated:
-        return activation(hidden)
-    gate, up = hidden.chunk(2, dim=-1)
-    return activation(gate) * up
 
 
 class Experts(nn.Module):
@@ -62,12 +24,15 @@ class Experts(nn.Module):
         num_experts: E.
         hidden_size: H.
         intermediate_size: I, of one expert.
-        activation: a name of `ACTIVATIONS`.
+        activation: a name of `assay.moe.activations.ACTIVATIONS`.
         gated: down(activation(gate(x)) * up(x)), as in SwiGLU; else down(activation(up(x))).
         bias: biases on both projections.
         device: where the weights live.
         dtype: of the weights.
     """
+
+    down_proj: Tensor
+    down_proj_bias: Tensor | None
 
     def __init__(
         self,
@@ -86,19 +51,18 @@ class Experts(nn.Module):
         self.activation, self.gated = activation, gated
         self.num_experts, self.hidden_size, self.intermediate_size = num_experts, hidden_size, intermediate_size
         wide = intermediate_size * (2 if gated else 1)
-
-        def empty(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
-
-        self.register_parameter(self.first_name("proj"), empty(num_experts, wide, hidden_size))
-        self.down_proj = empty(num_experts, hidden_size, intermediate_size)
-        self.register_parameter(self.first_name("bias"), empty(num_experts, wide) if bias else None)
-        self.down_bias = empty(num_experts, hidden_size) if bias else None
+        self.first_name = "gate_up_proj" if gated else "up_proj"
+        shapes: dict[str, tuple[int, ...]] = {
+            self.first_name: (num_experts, wide, hidden_size),
+            "down_proj": (num_experts, hidden_size, intermediate_size),
+            f"{self.first_name}_bias": (num_experts, wide),
+            "down_proj_bias": (num_experts, hidden_size),
+        }
+        for name, shape in shapes.items():
+            wanted = bias or not name.endswith("bias")
+            value = nn.Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None
+            self.register_parameter(name, value)
         self.reset_parameters()
-
-    def first_name(self, kind: str) -> str:
-        """The attribute of the first projection's "proj" (weight) or "bias"."""
-        return f"gate_up_{kind}" if self.gated else f"up_{kind}"
 
     def reset_parameters(self) -> None:
         """Uniform in +-1/sqrt(fan-in), as nn.Linear draws each of its matrices."""
@@ -106,25 +70,28 @@ class Experts(nn.Module):
             fan_in = self.intermediate_size if name.startswith("down") else self.hidden_size
             nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5)
 
-    def forward(self, x: Tensor, token_of_row: Tensor, expert_of_row: Tensor, ends: Tensor) -> Tensor:
-        """Each row's output before its gate.
+    @property
+    def dtype(self) -> torch.dtype:
+        """What inputs must be in."""
+        return self.down_proj.dtype
 
-        Args:
-            x: [tokens, H] in the weights' dtype.
-            token_of_row: int64 [rows].
-            expert_of_row: int64 [rows], ascending; E for rows that no expert computes, whose output is zero.
-            ends: int32 [E], where each expert's rows end.
+    def weights(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """First projection [E, I or 2I, H], second [E, H, I], and their biases."""
+        first = self.first_name
+        return getattr(self, first), self.down_proj, getattr(self, f"{first}_bias"), self.down_proj_bias
 
-        Returns [rows, H].
-        """
-        first = getattr(self, self.first_name("proj"))
-        hidden = gathered_mm(x, first.transpose(1, 2), ends, token_of_row)
-        first_bias = getattr(self, self.first_name("bias"))
-        if first_bias is not None:
-            hidden = hidden + _of_rows(first_bias, expert_of_row)
-        hidden = activate(hidden, ACTIVATIONS[self.activation], self.gated)
-        out = grouped_mm(hidden, self.down_proj.transpose(1, 2), offs=ends)
-        return out if self.down_bias is None else out + _of_rows(self.down_bias, expert_of_row)
+    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+        """Each row's output before its gate: x [T, H] in the weights' dtype to [R, H]."""
+        first, down, first_bias, down_bias = self.weights()
+        return grouped_feed_forward(
+            x,
+            rows,
+            first.transpose(1, 2),
+            down.transpose(1, 2),
+            lambda hidden: activate(hidden, self.activation, self.gated),
+            first_bias,
+            down_bias,
+        )
 
     def extra_repr(self) -> str:
         """For print."""
@@ -132,6 +99,35 @@ class Experts(nn.Module):
         return f"{sizes}, activation={self.activation}, gated={self.gated}"
 
 
+def grouped_feed_forward(
+    x: Tensor,
+    rows: Rows,
+    first: Tensor,
+    second: Tensor,
+    activation: Callable[[Tensor], Tensor],
+    first_bias: Tensor | None = None,
+    second_bias: Tensor | None = None,
+) -> Tensor:
+    """Every row through its expert: activation(x @ first + first_bias) @ second + second_bias.
+
+    Args:
+        x: [T, H].
+        rows: which token and expert each row is; the output of rows without an expert is zero.
+        first: [E, H, W], any strides.
+        second: [E, I, H], any strides.
+        activation: [R, W] to [R, I].
+        first_bias: [E, W].
+        second_bias: [E, H].
+
+    Returns [R, H].
+    """
+    hidden = gathered_mm(x, first, rows.ends, rows.token_of_row)
+    if first_bias is not None:
+        hidden = hidden + _of_rows(first_bias, rows.expert_of_row)
+    out = grouped_mm(activation(hidden), second, offs=rows.ends)
+    return out if second_bias is None else out + _of_rows(second_bias, rows.expert_of_row)
+
+
 def _of_rows(bias: Tensor, expert_of_row: Tensor) -> Tensor:
     """Each row's bias; zero for rows of no expert."""
-    return functional.pad(bias, (0, 0, 0, 1))[expert_of_row]
+    return functional.pad(bias, (0, 0, 0, 1))[expert_of_row.clamp(max=bias.shape[0])]

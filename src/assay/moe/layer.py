@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError
-from assay.moe.experts import ACTIVATIONS, Experts, activate
+from assay.moe.activations import activate
+from assay.moe.dispatch import combine
+from assay.moe.experts import Experts
 from assay.moe.losses import load_balancing_loss, router_z_loss
 from assay.moe.routers import ROUTERS, BiasRouter
-from assay.moe.routing import Routing, combine
+from assay.moe.routing import Routing
 
 
 class MoEOutput(NamedTuple):
@@ -55,7 +57,7 @@ class MoEOutput(NamedTuple):
     @property
     def dropped_assignments(self) -> Tensor:
         """int64 scalar: pairs of a token and an expert that a capacity refused."""
-        return (self.routing.expert_load - self.routing.expert_counts).sum()
+        return self.routing.dropped_assignments
 
 
 class SharedExpert(nn.Module):
@@ -69,7 +71,7 @@ class SharedExpert(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [tokens, H] to [tokens, H]."""
-        out: Tensor = self.down(activate(self.up(x), ACTIVATIONS[self.activation], self.gated))
+        out: Tensor = self.down(activate(self.up(x), self.activation, self.gated))
         return out
 
 
@@ -86,7 +88,7 @@ class MoE(nn.Module):
         router: "top_k", "bias" or "expert_choice", see `assay.moe.routers`. Expert choice is not causal.
         norm_topk_prob: whether a token's gates are divided by their sum.
         scoring: "softmax" or "sigmoid".
-        activation: a name of `assay.moe.experts.ACTIVATIONS`, as Hugging Face's hidden_act.
+        activation: a name of `assay.moe.activations.ACTIVATIONS`, as Hugging Face's hidden_act.
         gated: experts with a gate, such as SwiGLU (activation "silu").
         shared_intermediate_size: width of the shared expert; 0 for none.
         capacity_factor: None computes every token (dropless). With a factor an expert takes at most that many times its
@@ -159,8 +161,7 @@ class MoE(nn.Module):
         self._check_input(x)
         tokens = x.reshape(-1, self.hidden_size)
         routing: Routing = self.router(tokens)
-        rows = self.experts(tokens, routing.token_of_row, routing.expert_of_row, routing.ends)
-        out = combine(rows, routing.row_of_pair, routing.first_pair, routing.gates)
+        out = combine(self.experts(tokens, routing.rows), routing.rows, routing.gates)
         if self.shared_expert is not None:
             out = out + self.shared_expert(tokens)
         return MoEOutput(out.view(x.shape), routing, self.router_aux_loss_coef, self.router_z_loss_coef)
@@ -170,7 +171,7 @@ class MoE(nn.Module):
         return MoEFeedForward(self)
 
     def _check_input(self, x: Tensor) -> None:
-        dtype = self.experts.down_proj.dtype
+        dtype = self.experts.dtype
         if x.shape[-1:] != (self.hidden_size,) or x.dtype != dtype:
             raise InputError(
                 "the input does not fit the mixture of experts",

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import InputError
+from assay.moe.dispatch import row_ends, rows_of_experts, rows_of_tokens
 from assay.moe.finite import checked_logits
-from assay.moe.routing import Routing, expert_capacity, sort_by_choice, sort_by_expert
+from assay.moe.routing import Routing, expert_capacity
 
 SCORINGS = ("softmax", "sigmoid")
 
@@ -89,7 +90,11 @@ class TopKRouter(nn.Module):
         gates = scores.gather(1, index)
         if self.norm_topk_prob:
             gates = gates / gates.sum(1, keepdim=True)
-        return sort_by_expert(logits, probabilities, index, gates, self.capacity(x.shape[0]))
+        rows = rows_of_experts(index, self.num_experts, self.capacity(x.shape[0]))
+        wanted = (
+            rows.ends if self.capacity_factor is None else row_ends(index.flatten().sort().values, self.num_experts)
+        )
+        return Routing(logits, probabilities, gates.flatten(), rows, wanted)
 
     def extra_repr(self) -> str:
         """For print."""
@@ -163,7 +168,8 @@ class ExpertChoiceRouter(TopKRouter):
         if self.norm_topk_prob:
             sums = gates.new_zeros(x.shape[0]).index_add(0, tokens.flatten(), gates.flatten())
             gates = gates / sums[tokens]
-        return sort_by_choice(logits, probabilities, tokens, gates)
+        rows = rows_of_tokens(tokens, x.shape[0])
+        return Routing(logits, probabilities, gates.flatten()[rows.row_of_pair], rows, rows.ends)
 
 
 ROUTERS: dict[str, type[TopKRouter]] = {
