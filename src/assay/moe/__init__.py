@@ -7,7 +7,16 @@ output = layer(x)
 loss = task_loss(output.hidden_states) + output.router_loss
 """
 
+from assay.moe.hugging_face import register_with_transformers
 from assay.moe.layer import MoE, MoEFeedForward, MoEOutput, collect_losses
 from assay.moe.losses import load_balancing_loss, router_z_loss
 
-__all__ = ["MoE", "MoEFeedForward", "MoEOutput", "collect_losses", "load_balancing_loss", "router_z_loss"]
+__all__ = [
+    "MoE",
+    "MoEFeedForward",
+    "MoEOutput",
+    "collect_losses",
+    "load_balancing_loss",
+    "register_with_transformers",
+    "router_z_loss",
+]
