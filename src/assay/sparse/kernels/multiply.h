@@ -14,7 +14,8 @@ namespace assay {
 template <typename T, int B>
 int64_t chunk_rows(int64_t features) {
   constexpr int64_t tall = tile_rows<T, B>();
-  const int64_t fit = kPanelBytes / (blocks_in(features, B) * B * static_cast<int64_t>(sizeof(T)));
+  const int64_t row_bytes = std::max<int64_t>(blocks_in(features, B), 1) * B * static_cast<int64_t>(sizeof(T));
+  const int64_t fit = kPanelBytes / row_bytes;
   return std::clamp<int64_t>(fit / tall * tall, tall, 16 * tall);
 }
 
@@ -36,20 +37,25 @@ void multiply_chunk(const T* panels, int64_t rows, int64_t height, const Run<W>&
                      y + r * y_stride, y_stride, static_cast<int>(std::min<int64_t>(columns, B)));
 }
 
-/// Rows m0 .. m1 of y in block rows b0 .. b1.
+/// Elements of scratch that a part needs: a packed chunk, and the last bias and scales padded to a block.
+template <typename T, int B>
+int64_t part_scratch(const AssayMultiply& p) {
+  const int64_t chunk = std::min(chunk_rows<T, B>(p.in_features), p.rows);
+  return packed_height<T, B>(chunk) * blocks_in(p.in_features, B) * B + 2 * B;
+}
+
+/// Rows m0 .. m1 of y in block rows b0 .. b1, with `padded` as its scratch.
 template <typename T, typename W, int B>
-void multiply_part(const AssayMultiply& p, int64_t m0, int64_t m1, int64_t b0, int64_t b1) {
-  static thread_local Scratch memory, tail;
+void multiply_part(const AssayMultiply& p, int64_t m0, int64_t m1, int64_t b0, int64_t b1, T* padded) {
   const T* bias = static_cast<const T*>(p.bias);
   const T* scales = static_cast<const T*>(p.scales);
   const int64_t last = p.out_features / B, rest = p.out_features % B;  // the block row that is not whole
-  T* padded = tail.take<T>(2 * B);
   for (int64_t i = 0; i < rest; i++) {
     padded[i] = bias ? bias[last * B + i] : T(0);
     padded[B + i] = scales ? scales[last * B + i] : T(1);
   }
   const int64_t chunk = std::min(chunk_rows<T, B>(p.in_features), m1 - m0);
-  T* panels = memory.take<T>(packed_height<T, B>(chunk) * blocks_in(p.in_features, B) * B);
+  T* panels = padded + 2 * B;
   for (int64_t m = m0; m < m1; m += chunk) {
     const int64_t rows = std::min(chunk, m1 - m), height = packed_height<T, B>(rows);
     pack<T, B>(static_cast<const T*>(p.x), p.x_stride, nullptr, m, rows, height, p.in_features, panels);
@@ -79,23 +85,28 @@ inline int64_t balanced(const int64_t* row_starts, int64_t block_rows, int64_t p
   return low;
 }
 
-/// Threads share rows where each gets four tiles or more, otherwise block rows.
+/// Threads share rows where each gets four tiles or more, otherwise block rows. Their scratch is taken beforehand:
+/// an exception may not leave a parallel region.
 template <typename T, typename W, int B>
 void multiply(const AssayMultiply& p) {
+  static thread_local Scratch memory;
   constexpr int64_t tall = tile_rows<T, B>();
   const int64_t block_rows = blocks_in(p.out_features, B);
   const bool by_rows = p.rows >= 4 * tall * p.threads;
+  const int64_t share = part_scratch<T, B>(p);
+  T* scratch = memory.take<T>(share * p.threads);
 #pragma omp parallel num_threads(p.threads)
   {
     const int64_t part = omp_get_thread_num(), parts = omp_get_num_threads();
+    T* own = scratch + share * part;
     if (by_rows) {
       const int64_t tiles = (p.rows + tall - 1) / tall;
       const int64_t m0 = tiles * part / parts * tall, m1 = std::min(tiles * (part + 1) / parts * tall, p.rows);
-      if (m0 < m1) multiply_part<T, W, B>(p, m0, m1, 0, block_rows);
+      if (m0 < m1) multiply_part<T, W, B>(p, m0, m1, 0, block_rows, own);
     } else {
       const int64_t b0 = balanced(p.row_starts, block_rows, part, parts);
       const int64_t b1 = balanced(p.row_starts, block_rows, part + 1, parts);
-      if (b0 < b1 && p.rows) multiply_part<T, W, B>(p, 0, p.rows, b0, b1);
+      if (b0 < b1 && p.rows) multiply_part<T, W, B>(p, 0, p.rows, b0, b1, own);
     }
   }
 }
