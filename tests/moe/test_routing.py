@@ -62,8 +62,8 @@ def test_the_bias_changes_the_choice_and_not_the_gates():
     routing = router(x)
     scores = (x @ router.weight.T).sigmoid()
     assert routing.expert_counts[7] == 512
-    rows, pairs = routing.rows, routing.rows.row_of_pair
-    torch.testing.assert_close(routing.gates, scores[rows.token_of_row[pairs], rows.expert_of_row[pairs]])
+    rows, order = routing.rows, routing.rows.by_token
+    torch.testing.assert_close(routing.gates, scores[rows.token_of_row[order], rows.expert_of_row[order]])
 
 
 def test_the_bias_stays_in_evaluation_and_at_rate_zero():

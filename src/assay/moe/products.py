@@ -76,4 +76,4 @@ def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor) -> Tensor:
 
 def gathered_mm(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor) -> Tensor:
     """`grouped_mm` of the rows `row_index` [rows] of x [tokens, K] with w [E, K, N]: [rows, N]."""
-    return grouped_mm(x[row_index], w, offs=ends)
+    return grouped_mm(x.index_select(0, row_index), w, offs=ends)

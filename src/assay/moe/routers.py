@@ -66,7 +66,9 @@ class TopKRouter(nn.Module):
     def scores(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """logits, scores and probabilities of x [T, H], each [T, E]. Raises InputError where a logit is not finite."""
         wide = torch.promote_types(x.dtype, torch.float32)
-        logits = checked_logits(functional.linear(x.to(wide), self.weight.to(wide)), x, self.weight)
+        with torch.autocast(x.device.type, enabled=False):
+            logits = functional.linear(x.to(wide), self.weight.to(wide))
+        logits = checked_logits(logits, x, self.weight)
         if self.scoring == "softmax":
             scores = logits.softmax(1)
             return logits, scores, scores
@@ -169,7 +171,7 @@ class ExpertChoiceRouter(TopKRouter):
             sums = gates.new_zeros(x.shape[0]).index_add(0, tokens.flatten(), gates.flatten())
             gates = gates / sums[tokens]
         rows = rows_of_tokens(tokens, x.shape[0])
-        return Routing(logits, probabilities, gates.flatten()[rows.row_of_pair], rows, rows.ends)
+        return Routing(logits, probabilities, gates.flatten()[rows.by_token], rows, rows.ends)
 
 
 ROUTERS: dict[str, type[TopKRouter]] = {
