@@ -21,6 +21,8 @@ class Rows(NamedTuple):
     """int64 [R], ascending."""
     ends: Tensor
     """int32 [E]: where each expert's rows end."""
+    wanted_ends: Tensor
+    """int32 [E]: where they would end without a capacity."""
     by_token: Tensor
     """int64 [R]: the rows in the order of tokens."""
     token_starts: Tensor
@@ -36,15 +38,15 @@ def rows_of_experts(expert_index: Tensor, num_experts: int, capacity: int | None
     per_token = expert_index.shape[1]
     expert_of_row, order = expert_index.flatten().sort(stable=True)
     numbers = torch.arange(order.shape[0], device=order.device)
-    ends = row_ends(expert_of_row, num_experts)
+    ends = wanted_ends = _row_ends(expert_of_row, num_experts)
     if capacity is not None:
         starts = ends - counts_of(ends)
         kept = numbers - starts[expert_of_row] < capacity
         expert_of_row, kept_first = torch.where(kept, expert_of_row, num_experts).sort(stable=True)
         order = order[kept_first]
-        ends = row_ends(expert_of_row, num_experts)
+        ends = _row_ends(expert_of_row, num_experts)
     by_token = torch.empty_like(order).scatter(0, order, numbers)
-    return Rows(order // per_token, expert_of_row, ends, by_token, numbers[::per_token].contiguous())
+    return Rows(order // per_token, expert_of_row, ends, wanted_ends, by_token, numbers[::per_token].contiguous())
 
 
 def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
@@ -54,7 +56,8 @@ def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
     tokens_in_order, by_token = token_of_row.sort(stable=True)
     token_starts = torch.searchsorted(tokens_in_order, torch.arange(tokens, device=token_index.device))
     expert_of_row = torch.arange(num_experts, device=token_index.device).repeat_interleave(capacity)
-    return Rows(token_of_row, expert_of_row, row_ends(expert_of_row, num_experts), by_token, token_starts)
+    ends = _row_ends(expert_of_row, num_experts)
+    return Rows(token_of_row, expert_of_row, ends, ends, by_token, token_starts)
 
 
 def combine(values: Tensor, rows: Rows, gates: Tensor) -> Tensor:
@@ -67,7 +70,7 @@ def combine(values: Tensor, rows: Rows, gates: Tensor) -> Tensor:
     return functional.embedding_bag(rows.by_token, values, rows.token_starts, mode="sum", per_sample_weights=weights)
 
 
-def row_ends(expert_of_row: Tensor, num_experts: int) -> Tensor:
+def _row_ends(expert_of_row: Tensor, num_experts: int) -> Tensor:
     """int32 [E]: where each expert's rows end in ascending expert_of_row [R]."""
     # bincount's output has a size that depends on data, which breaks graphs; in sorted rows the ends are a search.
     numbers = torch.arange(num_experts, device=expert_of_row.device)

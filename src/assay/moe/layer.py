@@ -160,7 +160,8 @@ class MoEFeedForward(nn.Module):
 def collect_losses(model: nn.Module) -> Tensor:
     """The sum of `router_loss` over the `MoEFeedForward` layers of a model, to add to the training loss.
 
-    Takes each layer's last output and forgets it, so that no step counts a loss twice or keeps its graph alive.
+    Takes each layer's last output and forgets it, so that no step counts a loss twice or keeps its graph alive. A layer
+    that runs several times in a step counts with its last time.
     Raises InputError where a layer has not run since the last call, or where there is none.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, MoEFeedForward)}

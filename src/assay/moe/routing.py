@@ -23,8 +23,6 @@ class Routing(NamedTuple):
     """[R], in the logits' dtype: the weights of the experts' outputs, in the order of `rows.by_token`."""
     rows: Rows
     """Which token is computed by which expert."""
-    wanted_ends: Tensor
-    """int32 [E]: where each expert's rows would end without a capacity."""
 
     @property
     def expert_counts(self) -> Tensor:
@@ -34,7 +32,7 @@ class Routing(NamedTuple):
     @property
     def expert_load(self) -> Tensor:
         """int64 [E]: the rows that were wanted from each expert."""
-        return counts_of(self.wanted_ends)
+        return counts_of(self.rows.wanted_ends)
 
     @property
     def dropped_tokens(self) -> Tensor:
@@ -46,7 +44,7 @@ class Routing(NamedTuple):
     @property
     def dropped_assignments(self) -> Tensor:
         """int64 scalar: assignments of a token to an expert that a capacity refused."""
-        return (self.wanted_ends[-1] - self.rows.ends[-1]).to(torch.int64)
+        return (self.rows.wanted_ends[-1] - self.rows.ends[-1]).to(torch.int64)
 
 
 class MoEOutput(NamedTuple):
