@@ -52,9 +52,14 @@ class Gradient(ctypes.Structure):
 
 def instruction_set() -> str:
     """The one in use. Raises InputError for an ASSAY_SPARSE_ISA that is unknown or that this processor lacks."""
+    return _chosen(os.environ.get(ISA_VARIABLE))
+
+
+@lru_cache(maxsize=len(INSTRUCTION_SETS) + 1)
+def _chosen(asked: str | None) -> str:
+    """Remembered: it is asked on every call, and a product of one row takes less time than 100 steps of Python."""
     flags = _processor_flags()
     able = [name for name, needs in INSTRUCTION_SETS.items() if set(needs) <= flags]
-    asked = os.environ.get(ISA_VARIABLE)
     if asked is None:
         return able[0]
     if asked not in able:
