@@ -28,7 +28,6 @@ _FLAGS = (
     "-O3",
     "-fopenmp",
     "-fPIC",
-    "-shared",
     "-fno-math-errno",
     "-mtune=native",
 )
