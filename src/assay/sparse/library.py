@@ -110,7 +110,7 @@ def load(isa: str) -> ctypes.CDLL:
     found.assay_block_transpose.argtypes = (_pointer, _pointer, _pointer, _number, _number, _int)
     found.assay_grouped_multiply.argtypes = (ctypes.POINTER(Grouped),)
     found.assay_grouped_outer.argtypes = (ctypes.POINTER(Grouped),)
-    found.assay_group_rows.argtypes = (_pointer, _number, _number, _pointer, _pointer)
+    found.assay_group_rows.argtypes = (_pointer, _number, _number, _number, _pointer, _pointer, _pointer)
     return found
 
 

@@ -92,46 +92,44 @@ void few_by_dots(const T* const (&x)[R], int64_t in_features, const Matrix<T>& w
   }
 }
 
-/// Inputs ahead whose weights are fetched, as the processor does not where a row is a page or more from the next one.
-constexpr int kStripAhead = 24;
-
-/// R rows times V vectors of columns that adjoin (w.out_stride is 1): every input's weights are read once.
-template <typename T, int R, int V>
-inline void strip(const T* const (&x)[R], int64_t in_features, const T* w, int64_t in_stride, T* y, int64_t y_stride) {
+/// y += U inputs of R rows times their rows of weights, whose columns adjoin. The next U rows are fetched meanwhile.
+template <typename T, int R, int U>
+inline void add_inputs(const T* const (&x)[R], const T* w, int64_t in_stride, int64_t columns, T* y, int64_t y_stride) {
   constexpr int L = lanes<T>(64);
-  Vector<T, L> sums[R][V] = {};
-  for (int64_t k = 0; k < in_features; k++) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
-      const Vector<T, L> weights = load<T, L>(w + k * in_stride + v * L);
-      __builtin_prefetch(w + (k + kStripAhead) * in_stride + v * L, 0, 2);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) sums[r][v] += x[r][k] * weights;
-    }
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++)
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) store<T, L>(y + r * y_stride + v * L, sums[r][v]);
-}
-
-/// y = x times w, where w.out_stride is 1. A last strip that is not whole overlaps the one before it.
-template <typename T, int R>
-void few_by_strips(const T* const (&x)[R], int64_t in_features, const Matrix<T>& w, int64_t columns, T* y,
-                   int64_t y_stride) {
-  constexpr int L = lanes<T>(64), fit = kRegisters * 3 / 4 / R, V = fit < 8 ? fit : 8;
   int64_t n = 0;
-  for (; n + V * L <= columns; n += V * L) strip<T, R, V>(x, in_features, w.values + n, w.in_stride, y + n, y_stride);
-  for (; n < columns && columns >= L; n += L) {
-    n = std::min(n, columns - L);
-    strip<T, R, 1>(x, in_features, w.values + n, w.in_stride, y + n, y_stride);
+  for (; n + L <= columns; n += L) {
+    Vector<T, L> weights[U];
+#pragma GCC unroll 4
+    for (int u = 0; u < U; u++) {
+      weights[u] = load<T, L>(w + u * in_stride + n);
+      __builtin_prefetch(w + (U + u) * in_stride + n, 0, 2);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+      Vector<T, L> sum = load<T, L>(y + r * y_stride + n);
+#pragma GCC unroll 4
+      for (int u = 0; u < U; u++) sum += x[r][u] * weights[u];
+      store<T, L>(y + r * y_stride + n, sum);
+    }
   }
   for (; n < columns; n++)
-    for (int r = 0; r < R; r++) {
-      T sum = 0;
-      for (int64_t k = 0; k < in_features; k++) sum += x[r][k] * w.values[k * w.in_stride + n];
-      y[r * y_stride + n] = sum;
-    }
+    for (int r = 0; r < R; r++)
+      for (int u = 0; u < U; u++) y[r * y_stride + n] += x[r][u] * w[u * in_stride + n];
+}
+
+/// y = x times w, where w.out_stride is 1: whole rows of weights are read, one after the other.
+template <typename T, int R>
+void few_by_inputs(const T* const (&x)[R], int64_t in_features, const Matrix<T>& w, int64_t columns, T* y,
+                   int64_t y_stride) {
+  constexpr int U = 4;
+  for (int r = 0; r < R; r++) memset(y + r * y_stride, 0, columns * sizeof(T));
+  for (int64_t k = 0; k < in_features; k += U) {
+    const T* now[R];
+    for (int r = 0; r < R; r++) now[r] = x[r] + k;
+    with_constant<U>(std::min<int64_t>(U, in_features - k), [&](auto some) {
+      add_inputs<T, R, decltype(some)::value>(now, w.values + k * w.in_stride, w.in_stride, columns, y, y_stride);
+    });
+  }
 }
 
 /// Up to which number of rows packing the weights costs more than it saves.
@@ -154,7 +152,7 @@ void few(const Rows<T>& x, int64_t rows, int64_t in_features, const Matrix<T>& w
     if (w.in_stride == 1)
       few_by_dots<T, R>(at, in_features, w, columns, y, y_stride);
     else
-      few_by_strips<T, R>(at, in_features, w, columns, y, y_stride);
+      few_by_inputs<T, R>(at, in_features, w, columns, y, y_stride);
   });
 }
 
