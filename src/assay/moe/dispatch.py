@@ -19,8 +19,6 @@ class Rows(NamedTuple):
 
     token_of_row: Tensor
     """int64 [R]."""
-    expert_of_row: Tensor
-    """int64 [R], ascending."""
     ends: Tensor
     """int64 [E]: where each expert's rows end."""
     wanted_ends: Tensor
@@ -29,6 +27,12 @@ class Rows(NamedTuple):
     """int64 [R]: the rows in the order of tokens."""
     token_starts: Tensor
     """int64 [T]: where each token starts in by_token."""
+
+    @property
+    def expert_of_row(self) -> Tensor:
+        """int64 [R], ascending."""
+        numbers = torch.arange(self.token_of_row.shape[0], device=self.ends.device)
+        return torch.searchsorted(self.ends, numbers, right=True)
 
 
 def rows_of_experts(expert_index: Tensor, num_experts: int, capacity: int | None = None) -> Rows:
@@ -40,18 +44,17 @@ def rows_of_experts(expert_index: Tensor, num_experts: int, capacity: int | None
     per_token, flat = expert_index.shape[1], expert_index.flatten()
     # One group more than experts holds the rows that nobody computes.
     ends, order = group_rows(flat, num_experts + 1)
-    expert_of_row = flat.index_select(0, order)
+    ends = wanted_ends = ends[:-1]
     numbers = torch.arange(flat.shape[0], device=flat.device)
-    wanted_ends = ends
     if capacity is not None:
-        starts = ends - counts_of(ends)
+        expert_of_row = flat.index_select(0, order)
+        starts = torch.cat([ends.new_zeros(1), ends])
         kept = numbers - starts[expert_of_row] < capacity
-        served = torch.where(kept, expert_of_row, num_experts)
-        ends, kept_first = group_rows(served, num_experts + 1)
-        order, expert_of_row = order[kept_first], served[kept_first]
+        all_ends, kept_first = group_rows(torch.where(kept, expert_of_row, num_experts), num_experts + 1)
+        ends, order = all_ends[:-1], order[kept_first]
     by_token = torch.empty_like(order).scatter(0, order, numbers)
-    token_starts = numbers[::per_token].contiguous()
-    return Rows(order // per_token, expert_of_row, ends[:-1], wanted_ends[:-1], by_token, token_starts)
+    token_starts = torch.arange(0, flat.shape[0], per_token, device=flat.device)
+    return Rows(order // per_token, ends, wanted_ends, by_token, token_starts)
 
 
 def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
@@ -60,9 +63,8 @@ def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
     token_of_row = token_index.flatten()
     tokens_in_order, by_token = token_of_row.sort(stable=True)
     token_starts = torch.searchsorted(tokens_in_order, torch.arange(tokens, device=token_index.device))
-    expert_of_row = torch.arange(num_experts, device=token_index.device).repeat_interleave(capacity)
     ends = torch.arange(1, num_experts + 1, device=token_index.device) * capacity
-    return Rows(token_of_row, expert_of_row, ends, ends, by_token, token_starts)
+    return Rows(token_of_row, ends, ends, by_token, token_starts)
 
 
 def combine(values: Tensor, rows: Rows, gates: Tensor) -> Tensor:
