@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from assay.checkpoints import ModelFolder
 from assay.claims.decision import Decision
@@ -39,13 +37,3 @@ class ModelJudgement:
     def verdict(self) -> Verdict:
         """What was decided."""
         return self.decision.verdict
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The short answer: verdict, quality and costs."""
-        decision = self.decision
-        return {
-            "verdict": decision.verdict.value,
-            "quality": decision.quality.to_json() if decision.quality else None,
-            "costs": {cost.value: found.to_json() for cost, found in decision.costs.items()},
-            "findings": [finding.to_json() for finding in decision.findings],
-        }
