@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from assay.checkpoints import ModelFolder
 from assay.claims.decision import Decision
@@ -37,3 +38,7 @@ class ModelJudgement:
     def verdict(self) -> Verdict:
         """What was decided."""
         return self.decision.verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """The short answer: verdict, quality, costs and findings. The certificate has everything."""
+        return self.decision.to_json()
