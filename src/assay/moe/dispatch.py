@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assay.sparse.grouped import group_rows
+
 
 class Rows(NamedTuple):
     """R assignments of a token to an expert, sorted by expert, for T tokens and E experts.
@@ -18,33 +20,33 @@ class Rows(NamedTuple):
     token_of_row: Tensor
     """int64 [R]."""
     ends: Tensor
-    """integers [E]: where each expert's rows end."""
+    """int64 [E]: where each expert's rows end."""
     wanted_ends: Tensor
-    """integers [E]: where they would end without a capacity."""
+    """int64 [E]: where they would end without a capacity."""
 
     @property
     def expert_of_row(self) -> Tensor:
         """int64 [R], ascending; E for rows that no expert computes."""
         numbers = torch.arange(self.token_of_row.shape[0], device=self.ends.device)
-        return torch.searchsorted(self.ends.to(torch.int64), numbers, right=True)
+        return torch.searchsorted(self.ends, numbers, right=True)
 
 
 def rows_of_experts(expert_index: Tensor, num_experts: int, capacity: int | None = None) -> tuple[Rows, Tensor]:
     """The rows of each token's experts, int64 [T, k], and the assignment that each row is, numbered as in [T, k].
 
     With a capacity an expert keeps the first of its rows in the order of tokens (and a token's experts in the order
-    given); the others come last. An expert of E or more is nobody, as with transformers' expert parallelism.
+    given); the others come last. Expert E is nobody, as with transformers' expert parallelism.
     """
-    expert_of_row, order = expert_index.flatten().sort(stable=True)
-    ends = wanted_ends = _row_ends(expert_of_row, num_experts)
+    # One group more than experts holds the rows that nobody computes.
+    ends, order, token_of_row = group_rows(expert_index, num_experts + 1)
+    wanted_ends = ends
     if capacity is not None:
-        numbers = torch.arange(order.shape[0], device=order.device)
-        starts = ends - counts_of(ends)
-        kept = numbers - starts[expert_of_row] < capacity
-        expert_of_row, kept_first = torch.where(kept, expert_of_row, num_experts).sort(stable=True)
-        order = order[kept_first]
-        ends = _row_ends(expert_of_row, num_experts)
-    return Rows(order // expert_index.shape[1], ends, wanted_ends), order
+        expert_of_row = expert_index.flatten().index_select(0, order)
+        starts = torch.cat([ends.new_zeros(1), ends])
+        kept = torch.arange(order.shape[0], device=order.device) - starts[expert_of_row] < capacity
+        ends, kept_first, _ = group_rows(torch.where(kept, expert_of_row, num_experts), num_experts + 1)
+        order, token_of_row = order[kept_first], token_of_row[kept_first]
+    return Rows(token_of_row, ends[:-1], wanted_ends[:-1]), order
 
 
 def rows_of_tokens(token_index: Tensor) -> Rows:
@@ -64,13 +66,6 @@ def combine(values: Tensor, rows: Rows, gates: Tensor, tokens: int) -> Tensor:
     starts = torch.searchsorted(tokens_in_order, torch.arange(tokens, device=values.device))
     weights = gates.to(values.dtype)[by_token]
     return functional.embedding_bag(by_token, values, starts, mode="sum", per_sample_weights=weights)
-
-
-def _row_ends(expert_of_row: Tensor, num_experts: int) -> Tensor:
-    """int32 [E]: where each expert's rows end in ascending expert_of_row [R]."""
-    # bincount's output has a size that depends on data, which breaks graphs; in sorted rows the ends are a search.
-    numbers = torch.arange(num_experts, device=expert_of_row.device)
-    return torch.searchsorted(expert_of_row, numbers, right=True, out_int32=True)
 
 
 def counts_of(ends: Tensor) -> Tensor:
