@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from assay.errors import InputError
 from assay.moe import MoE, load_balancing_loss, router_z_loss
 from assay.moe.routers import BiasRouter, ExpertChoiceRouter, TopKRouter
 from assay.moe.routing import expert_capacity
@@ -114,3 +115,28 @@ def test_scores_that_all_underflow_give_gates_of_zero_and_not_nan(router):
     routing = made(torch.ones(4, 2))
     assert torch.equal(routing.gates, torch.zeros_like(routing.gates))
     assert routing.probabilities.isfinite().all()
+
+
+@pytest.mark.parametrize("router", [TopKRouter, BiasRouter])
+@pytest.mark.parametrize("scoring", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("norm_topk_prob", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_without_gradients_one_native_call_decides_the_same(router, scoring, norm_topk_prob, dtype):
+    torch.manual_seed(0)
+    made = router(6, 5, 2, scoring=scoring, norm_topk_prob=norm_topk_prob, dtype=dtype).eval()
+    if router is BiasRouter:
+        made.selection_bias.copy_(torch.randn(5) / 10)
+    x = torch.randn(40, 6, dtype=dtype)
+    expected = made(x)
+    with torch.no_grad():
+        found = made(x)
+    for one, other in ((found.gates, expected.gates), (found.probabilities, expected.probabilities)):
+        torch.testing.assert_close(one, other.detach())
+    assert torch.equal(found.rows.token_of_row, expected.rows.token_of_row)
+    assert torch.equal(found.rows.ends, expected.rows.ends)
+
+
+def test_without_gradients_nan_is_refused_all_the_same():
+    made = TopKRouter(4, 3, 2)
+    with torch.no_grad(), pytest.raises(InputError, match="NaN or infinity"):
+        made(torch.full((2, 4), float("nan")))

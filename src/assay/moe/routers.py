@@ -20,7 +20,7 @@ from assay.errors import InputError
 from assay.moe.dispatch import Rows, rows_of_experts, rows_of_tokens
 from assay.moe.finite import checked_logits
 from assay.moe.routing import Routing, expert_capacity
-from assay.sparse.routing import route
+from assay.sparse.routing import gate, route
 
 SCORINGS = ("softmax", "sigmoid")
 
@@ -86,8 +86,27 @@ class TopKRouter(nn.Module):
         """[T, E]: what a token's experts are the largest of."""
         return scores.detach()
 
+    def _at_once(self, x: Tensor) -> Routing | None:
+        """What `forward` returns, by one native call; None where that cannot be: with gradients, a capacity, NaN."""
+        wide = torch.promote_types(x.dtype, torch.float32)
+        logits = functional.linear(x.to(wide), self.weight.to(wide))
+        bias = self.selection_bias.to(wide) if isinstance(self, BiasRouter) else None
+        options: dict[str, Any] = {"sigmoid": self.scoring == "sigmoid", "normalised": self.norm_topk_prob}
+        found = gate(logits, self.num_experts_per_tok, bias=bias, **options)
+        if found is None:
+            return None
+        scores, _, ends, _, token_of_row, gates = found
+        probabilities = _shares(scores, scores.sum(1, keepdim=True)) if self.scoring == "sigmoid" else scores
+        return Routing(logits, probabilities, gates, Rows(token_of_row, ends, ends))
+
     def forward(self, x: Tensor) -> Routing:
         """Routes x [T, H]. Raises InputError where x or the weights hold NaN or infinity."""
+        plain = type(x) is Tensor and x.is_cpu and not torch.compiler.is_compiling()
+        plain = plain and not torch.is_autocast_enabled("cpu")
+        if plain and not torch.is_grad_enabled() and self.capacity_factor is None:
+            found = self._at_once(x)
+            if found is not None:
+                return found
         logits, scores, probabilities = self.scores(x)
         index, ends, order, token_of_row = route(self.preferences(scores), self.num_experts_per_tok)
         gates = scores.gather(1, index)

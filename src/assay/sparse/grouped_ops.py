@@ -88,18 +88,20 @@ def _run(
     _raise_for(getattr(kernels(), kernel)(ctypes.byref(arguments)), ends, rows)
 
 
-def _gathered_cpu(
+def gathered_cpu(
     x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
+    """The operator `gathered_mm` of plain CPU tensors."""
     x, bias = _rows(x), None if bias is None else _rows(bias)
     y = x.new_empty(x.shape[0] if row_index is None else row_index.numel(), w.shape[2])
     _run("assay_grouped_multiply", x, w, y, y.shape[0], ends, row_index, bias=bias)
     return y
 
 
-def _scattered_cpu(
+def scattered_cpu(
     x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None
 ) -> Tensor:
+    """The operator `scattered_mm` of plain CPU tensors."""
     x, scales = _rows(x), None if scales is None else scales.contiguous()
     y = x.new_zeros(rows, w.shape[2])
     _run("assay_grouped_multiply", x, w, y, x.shape[0], ends, y_index=row_index, scales=scales)
@@ -228,8 +230,8 @@ def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("gathered_mm", _gathered_cpu, reference.grouped, _gathered_fake, _gathered_setup, _gathered_backward),
-    ("scattered_mm", _scattered_cpu, reference.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
+    ("gathered_mm", gathered_cpu, reference.grouped, _gathered_fake, _gathered_setup, _gathered_backward),
+    ("scattered_mm", scattered_cpu, reference.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
     ("grouped_outer", _outer_cpu, reference.grouped_outer, _outer_fake, _outer_setup, _outer_backward),
     ("group_rows", _group_rows_cpu, reference.group_rows, _group_rows_fake, None, None),
 )

@@ -43,6 +43,34 @@ def route(scores: Tensor, taken: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return found
 
 
+def gate(
+    logits: Tensor, taken: int, *, sigmoid: bool = False, normalised: bool = True, bias: Tensor | None = None
+) -> tuple[Tensor, ...] | None:
+    """A router's whole decision in one call: for inference, on a CPU; None where a logit is not finite.
+
+    Args:
+        logits: float32 or float64 [tokens, groups] on a CPU, without a gradient.
+        taken: as `route`.
+        sigmoid: scores are the sigmoids of the logits; else their softmax over the groups.
+        normalised: a token's gates are divided by their sum.
+        bias: [groups] of the logits' type, added to the scores for the choice only.
+
+    Returns:
+        What `route` does, before it the scores [tokens, groups], after it the gate of each row.
+    """
+    logits, bias = logits.contiguous(), None if bias is None else bias.contiguous()
+    scores, rows = torch.empty_like(logits), _empty(logits, taken)
+    gates = logits.new_empty(rows[2].shape[0])
+    status = kernels().assay_gate(
+        logits.data_ptr(), None if bias is None else bias.data_ptr(), *logits.shape, taken, _KINDS[logits.dtype],
+        sigmoid, normalised, scores.data_ptr(), *(each.data_ptr() for each in rows), gates.data_ptr(),
+    )  # fmt: skip
+    if status == _NAN:
+        return None
+    check(status, "routing")
+    return scores, *rows, gates
+
+
 def _route_cpu(scores: Tensor, taken: int) -> tuple[Tensor, ...]:
     scores = scores.contiguous()
     tokens, groups = scores.shape
