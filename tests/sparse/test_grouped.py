@@ -62,7 +62,7 @@ def close(got, wanted):
 @pytest.mark.parametrize(("counts", "beyond"), COUNTS)
 def test_a_grouped_product_and_its_gradients_are_each_groups_own(isa, threads, counts, beyond, layout, dtype):
     rows = sum(counts) + beyond
-    for k, n in ((64, 32), (33, 70), (1, 5), (7, 1), (130, 260)):
+    for k, n in ((64, 32), (33, 70), (1, 5), (7, 1), (130, 260), (0, 5), (5, 0)):
         x = draw(rows, k, dtype=dtype)
         w, bias = weights(len(counts), k, n, layout, dtype), draw(len(counts), n, dtype=dtype)
         ends, index = ends_of(counts), torch.randint(0, max(rows, 1), (rows,))

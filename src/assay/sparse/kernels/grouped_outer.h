@@ -75,6 +75,7 @@ void outer_piece(const AssayGrouped& p, int64_t group, int64_t b0, int64_t b1, i
 
 template <typename T>
 void grouped_outer(const AssayGrouped& p) {
+  if (!p.in_features || !p.out_features) return;  // w has no elements, though strides that seem to have some
   static thread_local Scratch memory;
   constexpr int64_t B = kPanel, most = 512;  // rows of a chunk: two panels of it fit an L2 cache beside the sums
   const int64_t in_blocks = blocks_in(p.in_features, B), out_blocks = blocks_in(p.out_features, B);
