@@ -1,45 +1,38 @@
 """SparseLinear's time for few rows over the dense layer's, beside what the bytes allow and beside torch's CSR.
 
-Times are CPU times of one thread. In every turn each side runs once, in turn after the dense product of another
-layer, so that no side finds its weights in a cache that the dense one's do not fit; a side's time is its median.
-Before it is timed a result is compared with the float64 product. The ceiling is the dense weights' bytes over those of
-mask and values.
+The ceiling is the dense weights' bytes over those of mask and values: a product of one row is bound by bytes. Calls
+that follow each other find in the cache what fits it (4096 x 4096 from about 60 % zeros in 32 MB, never the dense
+weights), so every ratio is taken once more with calls that each follow a dense product, whose 64 MB have displaced
+everything, code included.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 import warnings
-from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from assay.sparse.unstructured import SparseLinear
+from benchmarks.sparse.timing import ROUNDS, Call, check, single_thread, take_turns
 
 SIDE = 4096
-TURNS = 15
-TOLERANCE = 1e-5
-"""Largest error over the largest output: float32 sums of 4096 products differ by about 3e-7 of it."""
-
-Row = dict[str, float]
 
 
 def measure(
     zeros: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95), batches: tuple[int, ...] = (1, 2, 4, 8)
-) -> list[Row]:
-    """A row for each share of zeros and batch; raises AssertionError where a result is wrong."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            return [each for share in zeros for each in _of_share(share, batches)]
-    finally:
-        torch.set_num_threads(threads)
+) -> list[dict[str, Any]]:
+    """A row for each share of zeros and batch. Raises WrongResult where a result is not the float64 one."""
+    single_thread()
+    with torch.inference_mode():
+        return [each for share in zeros for each in _of_share(share, batches)]
 
 
-def _of_share(share: float, batches: tuple[int, ...]) -> list[Row]:
+def _of_share(share: float, batches: tuple[int, ...]) -> list[dict[str, Any]]:
     dense = nn.Linear(SIDE, SIDE, bias=False)
     layer = SparseLinear.from_linear(dense, mask=torch.rand(SIDE, SIDE) >= share)
     weight = layer.to_dense()
@@ -50,33 +43,28 @@ def _of_share(share: float, batches: tuple[int, ...]) -> list[Row]:
     rows = []
     for batch in batches:
         x = torch.randn(batch, SIDE)
-        sides: dict[str, Callable[[], Tensor]] = {
-            "dense": lambda x=x: nn.functional.linear(x, dense.weight),
-            "sparse": lambda x=x: layer(x),
-            "csr": lambda x=x: (csr @ x.T).T,
-        }
-        errors = {name: _error(sides[name](), x, weight) for name in ("sparse", "csr")}
-        assert max(errors.values()) < TOLERANCE, f"{share} zeros, batch {batch}: {errors}"
-        times = _times(sides, lambda x=x: nn.functional.linear(x[:1], dense.weight))
-        ratio = times["dense"] / times["sparse"]
+        ways: dict[str, Call] = {"sparse": partial(layer, x), "csr": partial(lambda x: (csr @ x.T).T, x)}
+        errors = check(ways, x.double() @ weight.double().T)
+        ways["dense"] = partial(dense, x)
+        times = take_turns(ways)
+        ratio, low, high = times.ratio("dense", "sparse")
         rows.append({
-            "zeros": share, "batch": batch, "dense_ns": times["dense"], "ratio": ratio, "ceiling": ceiling,
-            "share_of_ceiling": ratio / ceiling, "error": errors["sparse"], "csr_ratio": times["dense"] / times["csr"],
+            "zeros": share, "batch": batch, "dense_ms": times.median_ms("dense"), "ratio": ratio, "low": low,
+            "high": high, "ceiling": ceiling, "share_of_ceiling": ratio / ceiling, "cold_ratio": _cold_ratio(ways),
+            "error": errors["sparse"], "csr_ratio": times.ratio("dense", "csr")[0],
         })  # fmt: skip
     return rows
 
 
-def _error(found: Tensor, x: Tensor, weight: Tensor) -> float:
-    wanted = x.double() @ weight.double().T
-    return float((found.double() - wanted).abs().max() / wanted.abs().max())
-
-
-def _times(sides: dict[str, Callable[[], Tensor]], between: Callable[[], Tensor]) -> dict[str, float]:
-    samples: dict[str, list[int]] = {name: [] for name in sides}
-    for _ in range(TURNS):
-        for name, run in sides.items():
-            between()
-            start = time.thread_time_ns()
-            run()
-            samples[name].append(time.thread_time_ns() - start)
-    return {name: statistics.median(each) for name, each in samples.items()}
+def _cold_ratio(ways: dict[str, Call]) -> float:
+    """Dense over sparse, single calls after a dense one; the median of rounds."""
+    ratios = []
+    for _ in range(ROUNDS):
+        taken = {}
+        for name in ("dense", "sparse"):
+            ways["dense"]()
+            started = time.thread_time_ns()
+            ways[name]()
+            taken[name] = time.thread_time_ns() - started
+        ratios.append(taken["dense"] / taken["sparse"])
+    return float(np.median(ratios))

@@ -8,20 +8,10 @@ from torch import nn
 
 from assay.errors import InputError
 from assay.sparse.bits import column_numbers, pack_bits, row_starts, unpack_bits
-from assay.sparse.library import INSTRUCTION_SETS, ISA_VARIABLE, instruction_set
 from assay.sparse.unstructured import FEW, SparseLinear, largest
 from assay.sparse.unstructured_ops import MASK_ROWS
 
 mm, dense, sampled = (getattr(torch.ops.assay, f"unstructured_{name}") for name in ("mm", "dense", "sampled"))
-
-
-@pytest.fixture(params=INSTRUCTION_SETS)
-def isa(request, monkeypatch):
-    monkeypatch.setenv(ISA_VARIABLE, request.param)
-    try:
-        return instruction_set()
-    except InputError:
-        pytest.skip("this processor lacks it")
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +37,7 @@ def expected(layer, x):
 
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.8, 0.95, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_layer_computes_what_a_dense_one_does(isa, zeros, dtype):
+def test_the_layer_computes_what_a_dense_one_does(instruction_set, zeros, dtype):
     for inputs, outputs in ((200, 77), (64, 16), (1, 1), (65, 3), (513, 130)):
         layer = sparse_layer(inputs, outputs, zeros, dtype, bias=outputs != 16)
         for rows in (1, 2, 3, 5, 8, 17, MASK_ROWS + 1):
@@ -55,7 +45,7 @@ def test_the_layer_computes_what_a_dense_one_does(isa, zeros, dtype):
             assert torch.allclose(layer(x).double(), expected(layer, x), rtol=1e-5, atol=1e-5), (inputs, outputs, rows)
 
 
-def test_words_with_more_values_than_a_register_are_multiplied_whole(isa):
+def test_words_with_more_values_than_a_register_are_multiplied_whole(instruction_set):
     mask = torch.zeros(40, 256, dtype=torch.bool)
     mask[::2, 64:128] = True  # so many for a row, so few in all that single rows take the kernel for few values
     mask[:, 200:210] = True
@@ -65,7 +55,7 @@ def test_words_with_more_values_than_a_register_are_multiplied_whole(isa):
     assert torch.allclose(layer(x).double(), expected(layer, x), atol=1e-5)
 
 
-def test_threads_change_no_result(isa):
+def test_threads_change_no_result(instruction_set):
     for zeros in (0.5, 0.95):
         layer = sparse_layer(300, 41, zeros)
         for rows in (1, 4):
@@ -84,7 +74,7 @@ def test_rows_of_x_may_be_strided_and_leading_dimensions_stay():
     assert layer(torch.randn(0, 100)).shape == (0, 30)
 
 
-def test_a_nan_in_the_input_reaches_every_output_that_depends_on_it(isa):
+def test_a_nan_in_the_input_reaches_every_output_that_depends_on_it(instruction_set):
     for zeros in (0.3, 0.7, 0.95):
         layer = sparse_layer(128, 64, zeros)
         x = torch.randn(1, 128)
@@ -189,6 +179,10 @@ def test_arrays_that_do_not_belong_together_do_not_load():
     ):
         with pytest.raises(RuntimeError, match="do not belong together"):
             sparse_layer(100, 20, 0.5).load_state_dict({**layer.state_dict(), **change})
+    newer = layer.state_dict()
+    newer._metadata[""]["version"] = 2
+    with pytest.raises(RuntimeError, match="newer Assay"):
+        layer.load_state_dict(newer)
     with pytest.raises(RuntimeError, match="weight is"):
         layer.load_state_dict(nn.Linear(99, 20).state_dict())
 
@@ -212,10 +206,12 @@ def test_wrong_arguments_are_refused():
 
 
 def test_the_explanation_names_what_a_call_does():
-    half, tenth = sparse_layer(256, 64, 0.5), sparse_layer(256, 64, 0.95)
+    half, fifth, tenth = (sparse_layer(256, 64, zeros) for zeros in (0.5, 0.8, 0.95))
     assert "bit mask" in half.explain(1)
     assert "dense product" in half.explain(MASK_ROWS + 1)
-    assert "column numbers" in tenth.explain(MASK_ROWS + 1)
+    assert "bit mask" in fifth.explain(8)
+    assert "column numbers" in fifth.explain(9)
+    assert "column numbers" in tenth.explain(1)
 
 
 def test_masks_survive_packing():

@@ -1,9 +1,9 @@
 """`SparseLinear`: nn.Linear with zeros anywhere, for small batches, where a layer costs what its bytes cost.
 
-A row keeps one bit for each column and its values packed: 2.1 + 33.6 MB instead of 67 at 4096 x 4096 and 50 % zeros,
-2.1 + 13.4 at 80 %. With `FEW` values or fewer their column numbers are kept as well, and then the layer is faster than
-a dense one at any batch; with more it is for up to about 32 rows, and many rows fall back to a dense product over a
-matrix made for the call. `explain` says what a call does.
+A row keeps one bit for each column and its values packed: 2.1 + 33.6 MB instead of 67 at 4096 x 4096 and 50 % zeros.
+From 1 - `NUMBERED` zeros on it also keeps 16-bit column numbers (2.1 + 13.4 + 6.7 MB at 80 %), and is faster than a
+dense layer at any batch; with fewer zeros it is up to about 16 rows, and from `MASK_ROWS` on it falls back to a dense
+product over a matrix made for the call. `explain` says what a call does.
 
 The state dict holds `mask` (int64 [out, ceil(in / 64)], see bits.py), `values` ([kept], row after row) and `bias`.
 """
@@ -22,11 +22,15 @@ from assay.sparse.bits import column_numbers, pack_bits, row_starts, unpack_bits
 from assay.sparse.library import instruction_set
 from assay.sparse.unstructured_ops import MASK_ROWS
 
+NUMBERED = 0.4
+"""Share of values up to which column numbers are kept: at 60 % zeros and 64 rows they still beat the dense product."""
 FEW = 1 / 8
-"""Share of values up to which 16-bit column numbers are kept: at 90 % zeros they are 1.3 times as fast as the mask for
-one row on Zen 4, at 95 % 1.9 times, at 80 % slower."""
-_NUMBERED = 1 << 16
+"""Share up to which one to eight rows read them as well, as unstructured.cpp decides: at 90 % zeros they are 1.3 times
+as fast as the mask for one row on Zen 4, at 95 % 1.9 times, at 80 % slower."""
+_NAMED = 1 << 16
 """Columns that 16 bits can name."""
+_VERSION = 1
+"""Of the state dict."""
 
 
 class SparseLinear(nn.Module):
@@ -44,6 +48,7 @@ class SparseLinear(nn.Module):
     the layer had is replaced, and `values` gets another length, so load before an optimiser is made.
     """
 
+    _version = _VERSION
     mask: Tensor
     row_starts: Tensor
     columns: Tensor | None
@@ -151,7 +156,7 @@ class SparseLinear(nn.Module):
         bits, values = self.mask.nbytes, self.values.nbytes
         if self.values.device.type != "cpu":
             return f"{rows} rows: a dense product over a matrix of {dense} bytes made for the call, as on any GPU"
-        if self.columns is not None:
+        if self.columns is not None and (rows > 8 or self.density <= FEW):
             way, read = f"column numbers ({instruction_set()})", values + self.columns.nbytes
         elif rows <= MASK_ROWS:
             way, read = f"bit mask ({instruction_set()}), eight rows at a time", bits + values
@@ -169,13 +174,19 @@ class SparseLinear(nn.Module):
     def _derive(self) -> None:
         """What follows from the mask."""
         self.row_starts = row_starts(self.mask)
-        numbered = self.density <= FEW and self.in_features <= _NUMBERED
+        numbered = self.density <= NUMBERED and self.in_features <= _NAMED
         self.columns = column_numbers(self.mask, self.in_features) if numbered else None
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], strict: bool,
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
+        version = local_metadata.get("version") or _VERSION
+        if version > _VERSION:
+            error_msgs.append(
+                f"{prefix}values: written by a newer Assay (version {version}, this one reads {_VERSION})"
+            )
+            return
         weight = state_dict.pop(prefix + "weight", None)
         if weight is not None and tuple(weight.shape) == (self.out_features, self.in_features):
             kept = weight != 0

@@ -1,6 +1,6 @@
-// Products with an unstructured sparse matrix by column numbers, for so few values that a bit for every column costs
-// more: 16 bits for each value. One row of x is gathered; more are transposed, so that a value meets all of them at
-// once as a vector, which is faster than a dense product at any number of rows.
+// Products with an unstructured sparse matrix by column numbers, 16 bits for each value: for so few values that a bit
+// for every column costs more, and for many rows of x. One row is gathered; more are transposed, so that a value meets
+// up to 16 of them at once as a vector, which is faster than a dense product at any number of rows.
 #pragma once
 #include "masked.h"
 
