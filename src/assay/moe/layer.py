@@ -89,6 +89,8 @@ class MoE(nn.Module):
                 stacklevel=2,
             )
         self.hidden_size = hidden_size
+        self._widths = (moe_intermediate_size, shared_intermediate_size)
+        self._products = 3 if gated else 2
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         routing: dict[str, Any] = {
             "scoring": scoring,
@@ -120,6 +122,15 @@ class MoE(nn.Module):
         if self.shared_expert is not None:
             out = out + self.shared_expert(tokens)
         return MoEOutput(out.view(x.shape), routing, self.router_aux_loss_coef, self.router_z_loss_coef)
+
+    def active_operations(self, rows: int) -> int:
+        """Floating-point operations of the products for `rows` tokens: router, k experts each, the shared one.
+
+        Tokens that a capacity drops count too.
+        """
+        router, (expert, shared) = self.router, self._widths
+        wide = router.num_experts_per_tok * expert + shared
+        return 2 * rows * self.hidden_size * (router.num_experts + self._products * wide)
 
     def as_feed_forward(self) -> MoEFeedForward:
         """This layer, to put where a tensor is expected."""
