@@ -17,13 +17,23 @@ from typing import Any
 from assay.errors import AssayError
 from assay.machine.survey import read_facts
 from benchmarks.referee.results import ROOT, Record, Results
+from benchmarks.sparse.attention import attention_cases
+from benchmarks.sparse.experts import expert_cases
 from benchmarks.sparse.layers import layer_cases
 from benchmarks.sparse.products import forward_cases, training_cases
 from benchmarks.sparse.report import render
 from benchmarks.sparse.timing import WrongResult, single_thread
+from benchmarks.sparse.unstructured import unstructured_cases
 
 Cases = Callable[[bool], Iterator[tuple[str, Callable[[], dict[str, Any]]]]]
-SUITES: dict[str, Cases] = {"forward": forward_cases, "training": training_cases, "layers": layer_cases}
+SUITES: dict[str, Cases] = {
+    "forward": forward_cases,
+    "training": training_cases,
+    "layers": layer_cases,
+    "unstructured": unstructured_cases,
+    "experts": expert_cases,
+    "attention": attention_cases,
+}
 DATA = ROOT / "docs" / "data" / "sparse"
 """A file for each processor."""
 TABLE = ROOT / "docs" / "sparse-results.md"

@@ -9,6 +9,9 @@ Row = Mapping[str, Any]
 FORWARD_TARGETS = {0.5: 0.85, 0.8: 0.75, 0.9: 0.70, 0.95: 0.55}
 """Share of the ceiling that a product in blocks of 32 or 64 is to reach at 64 rows and more, by its share of zeros."""
 TRAINING_TARGETS = {0.8: 0.65, 0.9: 0.65}
+UNSTRUCTURED_TARGET = 0.85
+EXPERT_TARGETS = {"forward": 1.10, "step": 1.20, "64 rows": 1.5, "one token": 1.15}
+"""Times over the dense layer's: from 128 rows an expert on, at 64 rows, and of one token."""
 
 
 def render(machines: Sequence[Row]) -> str:
@@ -118,13 +121,86 @@ def _layers(results: Sequence[Row]) -> Iterator[str]:
     )
 
 
+def _unstructured(results: Sequence[Row]) -> Iterator[str]:
+    rows = [row for result in results if "failed" not in result for row in result["batches"]]
+    single = [row for row in rows if row["batch"] == 1 and row["zeros"] <= 0.8]
+    reached = sum(row["share_of_ceiling"] >= UNSTRUCTURED_TARGET for row in single)
+    yield (
+        "4096 x 4096. The ceiling is the dense weight's bytes over those of mask and values. "
+        f"{reached} of {len(single)} cases of one row and at most 80 % zeros reach {UNSTRUCTURED_TARGET} of it. Cold: each call after a dense "
+        "product, which displaces all weights from the caches."
+    )
+    yield ""
+    yield from table(
+        ("zeros", "rows", "speedup over F.linear", "ceiling", "share of it", "cold", "torch CSR over F.linear"),
+        [
+            [f"{row['zeros']:.0%}", str(row["batch"]), ratio_text((row["ratio"], row["low"], row["high"])),
+             f"{row['ceiling']:.2f}x", f"{row['share_of_ceiling']:.2f}" if row["batch"] == 1 else "",
+             f"{row['cold_ratio']:.2f}x", f"{row['csr_ratio']:.2f}x"]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _experts(results: Sequence[Row]) -> Iterator[str]:
+    rows = [row for row in results if "failed" not in row]
+    held = [_expert_target(row) for row in rows]
+    tested = [(row, limit) for row, limit in zip(rows, held, strict=True) if limit]
+    reached = sum(row["over_dense"][0] <= limit for row, limit in tested)
+    yield (
+        "The layer's time over that of a dense feed-forward layer of equal active operations, router and combining "
+        f"included. {reached} of {len(tested)} cases that have a target reach it. The others are the same layer with "
+        "another grouped product, over Assay's."
+    )
+    yield ""
+    names = ("F.grouped_mm", "loop over experts")
+    yield from table(
+        ("case", "over dense", "target", "dense", *(f"{name} over assay" for name in names)),
+        [
+            [row["name"], ratio_text(row["over_dense"]), _limit_text(row, limit),
+             f"{row['milliseconds']['dense']:.3g} ms",
+             *(ratio_text(row["others"].get(name)) or str(row["errors"].get(name, "")) for name in names)]
+            for row, limit in zip(rows, held, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def _expert_target(row: Row) -> float | None:
+    load = row["rows_an_expert"]
+    if row["tokens"] == 1:
+        return None if row["training"] else EXPERT_TARGETS["one token"]
+    if load >= 128:
+        return EXPERT_TARGETS["step" if row["training"] else "forward"]
+    return EXPERT_TARGETS["64 rows"] if load == 64 else None
+
+
+def _limit_text(row: Row, limit: float | None) -> str:
+    return "" if limit is None else f"{limit:.2f}: {'yes' if row['over_dense'][0] <= limit else 'no'}"
+
+
+def _attention(results: Sequence[Row]) -> Iterator[str]:
+    yield "8 heads of 64, blocks of 64, forward."
+    yield ""
+    rows = [row for row in results if "failed" not in row]
+    yield from table(
+        ("case", "kept", "over SDPA with the mask", "over SDPA without"),
+        [[row["name"], f"{row['kept']:.0%}", ratio_text(row["speedup"]), ratio_text(row["over_full"])] for row in rows],
+    )
+
+
 TITLES = {
     "forward": "Block-sparse products, 2048 x 2048",
     "training": "A training step: the product, the input's gradient and the values' gradient",
     "layers": "BlockSparseLinear in inference, with the product that it chose",
+    "unstructured": "SparseLinear: unstructured zeros in small batches",
+    "experts": "Mixtures of experts",
+    "attention": "Block-sparse attention",
 }
 SUITES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
     "forward": _products(FORWARD_TARGETS, ("F.linear", "torch BSR", "torch CSR")),
     "training": _products(TRAINING_TARGETS, ("F.linear", "assay, no zeros")),
     "layers": _layers,
+    "unstructured": _unstructured,
+    "experts": _experts,
+    "attention": _attention,
 }

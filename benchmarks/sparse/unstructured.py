@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,21 +19,25 @@ import torch
 from torch import nn
 
 from assay.sparse.unstructured import SparseLinear
-from benchmarks.sparse.timing import ROUNDS, Call, check, single_thread, take_turns
+from benchmarks.sparse.timing import ROUNDS, Call, check, take_turns
 
 SIDE = 4096
 
 
-def measure(
-    zeros: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95), batches: tuple[int, ...] = (1, 2, 4, 8)
-) -> list[dict[str, Any]]:
-    """A row for each share of zeros and batch. Raises WrongResult where a result is not the float64 one."""
-    single_thread()
-    with torch.inference_mode():
-        return [each for share in zeros for each in _of_share(share, batches)]
+ZEROS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+BATCHES = (1, 2, 4, 8, 32)
 
 
-def _of_share(share: float, batches: tuple[int, ...]) -> list[dict[str, Any]]:
+def unstructured_cases(quick: bool) -> Iterator[tuple[str, Any]]:
+    """(name, function that gives the rows of every batch) for every share of zeros."""
+    for share in ZEROS[-1:] if quick else ZEROS:
+        yield f"{share:.0%} zeros", lambda share=share: {"batches": of_share(share, BATCHES[:1] if quick else BATCHES)}
+
+
+@torch.inference_mode()
+def of_share(share: float, batches: tuple[int, ...]) -> list[dict[str, Any]]:
+    """A row for each batch. Raises WrongResult where a result is not the float64 one."""
+    torch.manual_seed(0)
     dense = nn.Linear(SIDE, SIDE, bias=False)
     layer = SparseLinear.from_linear(dense, mask=torch.rand(SIDE, SIDE) >= share)
     weight = layer.to_dense()

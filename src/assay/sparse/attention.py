@@ -20,8 +20,8 @@ GATHERED_BYTES = 4 << 20
 """Keys and values that are gathered at once. More do not stay in a cache and cost page faults: 64 MB take 1.8 times as
 long as 4 MB on Zen 4 with 2,048 positions and 8 heads; fewer cost calls."""
 RUN = 4
-"""Adjoining key blocks from which a row is read where it stands, one call for each row; gathering takes a fifth of the
-time, and with fewer blocks a call's own time is more than that."""
+"""Adjoining key blocks from which a row is read where it stands, one call for each row; gathering takes three tenths
+of the time, and with fewer blocks a call's own time is more than that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ class Chooser:
         if known is None or not set(known) <= set(names):
             known = self._measure(names, x.reshape(-1, layout.in_features), values, layout, bias, training)
             choices.keep(named, known)
+            self._weights.clear()  # of the products that lost; who won makes its own again
             return Choice(_fastest(known), known, True)
         return Choice(_fastest(known), known, False)
 
