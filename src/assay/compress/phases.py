@@ -16,8 +16,6 @@ from assay.core.own_file import words_of
 from assay.engineer.training.recipe import Recipe, plain_step
 from assay.errors import InputError
 
-_INTERVAL_S = 30.0
-"""Between two states: what a killed run loses at most."""
 _SHOWN = 20
 """Steps whose mean loss is shown."""
 
@@ -60,8 +58,10 @@ class Trained:
     losses: list[float]
 
 
-def train(phase: Phase, recipe: Recipe, states: States, told: Told, interval_s: float = _INTERVAL_S) -> Trained:
+def train(phase: Phase, recipe: Recipe, states: States, told: Told, interval_s: float) -> Trained:
     """Train a phase to its end, from its last state where there is one. The optimiser is a new one of the recipe.
+
+    A state is written at the end, and before it whenever `interval_s` seconds are over.
 
     Raises InputError for a step that fails and a loss that is not finite, MachineError where states cannot be written.
     """

@@ -21,6 +21,9 @@ from assay.compress.settings import CompressSettings
 from assay.compress.source import Source
 from assay.compress.states import States
 
+INTERVAL_S = 30.0
+"""Between two states of a phase: what a killed run loses at most."""
+
 Progress = Callable[..., None]
 """Called with what is being done, the share that is done, and a detail that changes."""
 
@@ -94,7 +97,7 @@ class Trainer:
             what = f"training seed {number + 1} of {len(self.seeds)}, {part.value}"
             self._progress(what, self._done / self._all, f"step {step} of {steps}, loss {loss:.4g}")
 
-        found = train(phase, self._source.recipe, self._states, told)
+        found = train(phase, self._source.recipe, self._states, told, INTERVAL_S)
         self._done = before + steps
         return found
 
