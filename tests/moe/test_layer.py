@@ -134,8 +134,7 @@ def test_expert_choice_gives_each_expert_its_best_tokens():
     assert out.dropped_tokens == (wanted == 0).all(1).sum()
 
 
-@pytest.mark.parametrize("router", ["top_k", "bias", "expert_choice"])
-@pytest.mark.parametrize("capacity_factor", [None, 0.8])
+@pytest.mark.parametrize(("router", "capacity_factor"), [("top_k", None), ("bias", 0.8), ("expert_choice", None)])
 def test_compilation_keeps_one_graph_and_the_values(router, capacity_factor):
     moe = MoE(H, 4, 5, 2, router=router, capacity_factor=capacity_factor, bias=True, shared_intermediate_size=3)
     x = torch.randn(12, H)
@@ -236,6 +235,20 @@ def test_a_bfloat16_layer_computes_in_its_dtype_and_routes_in_float32():
     out = moe(torch.randn(4, H, dtype=torch.bfloat16))
     assert out.hidden_states.dtype == torch.bfloat16
     assert out.auxiliary_loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("x_dtype", [torch.float32, torch.bfloat16])
+def test_autocast_reaches_the_experts_and_not_the_router(x_dtype):
+    moe = MoE(H, 4, 5, 2, bias=True, shared_intermediate_size=3)
+    x = torch.randn(9, H).to(x_dtype)
+    exact = moe(x.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = moe(x)
+    assert out.hidden_states.dtype == torch.bfloat16
+    assert torch.equal(out.routing.logits, exact.routing.logits)
+    torch.testing.assert_close(out.hidden_states.float(), exact.hidden_states, atol=0.02, rtol=0.02)
+    out.hidden_states.sum().backward()
+    assert moe.experts.up_proj.grad.dtype == torch.float32
 
 
 def test_the_drop_in_returns_a_tensor_and_its_losses_are_collected_once():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assay.moe import MoE, load_balancing_loss, router_z_loss
-from assay.moe.routers import BiasRouter, TopKRouter
+from assay.moe.routers import BiasRouter, ExpertChoiceRouter, TopKRouter
 from assay.moe.routing import expert_capacity
 
 
@@ -62,8 +62,8 @@ def test_the_bias_changes_the_choice_and_not_the_gates():
     routing = router(x)
     scores = (x @ router.weight.T).sigmoid()
     assert routing.expert_counts[7] == 512
-    rows, pairs = routing.rows, routing.rows.row_of_pair
-    torch.testing.assert_close(routing.gates, scores[rows.token_of_row[pairs], rows.expert_of_row[pairs]])
+    rows, order = routing.rows, routing.rows.by_token
+    torch.testing.assert_close(routing.gates, scores[rows.token_of_row[order], rows.expert_of_row[order]])
 
 
 def test_the_bias_stays_in_evaluation_and_at_rate_zero():
@@ -104,3 +104,13 @@ def test_the_router_loss_is_the_weighted_sum_and_needs_no_balance_loss_with_a_bi
     torch.testing.assert_close(out.router_loss, 0.5 * out.auxiliary_loss + 0.25 * out.z_loss)
     assert MoE(6, 4, 5, 2).router_aux_loss_coef == 0.01
     assert MoE(6, 4, 5, 2, router="bias").router_aux_loss_coef == 0
+
+
+@pytest.mark.parametrize("router", [TopKRouter, ExpertChoiceRouter])
+def test_scores_that_all_underflow_give_gates_of_zero_and_not_nan(router):
+    made = router(2, 3, 2, scoring="sigmoid")
+    with torch.no_grad():
+        made.weight.fill_(-200.0)
+    routing = made(torch.ones(4, 2))
+    assert torch.equal(routing.gates, torch.zeros_like(routing.gates))
+    assert routing.probabilities.isfinite().all()

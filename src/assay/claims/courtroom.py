@@ -85,7 +85,7 @@ def _zygote(folder: ModelFolder, threads: int, converted: bool, trains: bool) ->
     home = os.environ.get(HOME_VARIABLE)
     return Zygote(
         (*_PRELOAD, *(_TRAINING if trains else ())), threads=threads, libraries=[str(built())],
-        visible=[str(folder.path), *([str(dirs.builds)] if converted else [])],
+        visible=[str(folder.path), *([str(dirs.cache)] if converted else [])],
         prepare=["assay.referee.processes.loading:initialise_math", *(["assay.claims.worker:load_kernels"] if converted
                                                                       else [])],
         environment={HOME_VARIABLE: home} if home else {"XDG_CACHE_HOME": str(dirs.cache.parent)},

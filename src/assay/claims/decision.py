@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,15 @@ class Decision:
     quality: Quality | None
     costs: dict[Cost, Compared]
     findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping for certificates."""
+        return {
+            "verdict": self.verdict.value,
+            "quality": self.quality.to_json() if self.quality else None,
+            "costs": {cost.value: found.to_json() for cost, found in self.costs.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+        }
 
 
 def decide(evidence: Evidence, settings: ClaimSettings, unit: str) -> Decision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +39,6 @@ class ModelJudgement:
         """What was decided."""
         return self.decision.verdict
 
-    def to_json(self) -> Mapping[str, Any]:
-        """The short answer: verdict, quality and costs."""
-        decision = self.decision
-        return {
-            "verdict": decision.verdict.value,
-            "quality": decision.quality.to_json() if decision.quality else None,
-            "costs": {cost.value: found.to_json() for cost, found in decision.costs.items()},
-            "findings": [finding.to_json() for finding in decision.findings],
-        }
+    def to_json(self) -> dict[str, Any]:
+        """The short answer: verdict, quality, costs and findings. The certificate has everything."""
+        return self.decision.to_json()

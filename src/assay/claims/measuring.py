@@ -89,7 +89,7 @@ class Measurement:
                 self._score(index, chosen, answers, first=first and turn < len(batches))
                 self._progress("measuring", (number + (turn + 1) / len(order)) / self._rounds)
             self._latency(pair, index, number)
-            self.evidence.samples.peaks.append((pair[0].peak_bytes(), pair[1].peak_bytes()))
+            self._memory(pair)
             if first and self._data.causal:
                 self._causality(pair[1])
             if number == 0:
@@ -113,6 +113,19 @@ class Measurement:
             self._check_outputs(answers, chosen)
             loss = self._losses(1, answers[1].output, one, chosen)[0]
             self.evidence.again.append(loss - self.evidence.losses[1][index][self._starts[chosen] + place])
+
+    def _memory(self, pair: Pair) -> None:
+        """Both models' peaks on the largest batch."""
+        batch = max(self._data.batches, key=lambda each: each.examples)
+        peaks = []
+        for side in (0, 1):
+            with _blamed(side):
+                peaks.append(pair[side].peak_bytes(batch.inputs))
+        dense, cheap = peaks
+        if dense is None or cheap is None:
+            self.evidence.absent[Cost.MEMORY] = "this system does not let a process's peak begin anew (clear_refs)"
+        else:
+            self.evidence.samples.peaks.append((dense, cheap))
 
     def _turn(
         self, pair: Pair, inputs: tuple[Tensor, ...], cost: Cost, number: int, turn: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -105,8 +104,6 @@ class ModelProcess:
         if not self._child.stop():
             raise self._died("after it was loaded")
         self._meter = Meter(self._child)
-        with contextlib.suppress(OSError), open(f"/proc/{self._child.pid}/clear_refs", "w") as file:
-            file.write("5")  # the peak begins anew: reading a file takes memory that answering does not
 
     def call(self, tensors: tuple[Tensor, ...]) -> Answer:
         """Write inputs, let it run until it answers, stop it, read the output."""
@@ -127,9 +124,20 @@ class ModelProcess:
         known = call.reply.status == Status.OK and text.isascii() and text.isdigit() and len(text) < 19
         return int(text) if known else text or "its process gave no reason"
 
-    def peak_bytes(self) -> int:
-        """The most memory that it took since it was loaded, beyond that of an empty process."""
-        return _status_bytes(self._child.pid, "VmHWM") - self._empty_bytes
+    def peak_bytes(self, tensors: tuple[Tensor, ...]) -> int | None:
+        """The most memory that it takes while it answers these inputs, beyond that of an empty process.
+
+        What loading took and has freed is given back first: an allocator that keeps it would hide what answering needs.
+        None where this system does not let a peak begin anew.
+        """
+        self._fit(self._timed(b'{"trim": true}'), "call-error")
+        try:
+            with open(f"/proc/{self._child.pid}/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            return None
+        self.call(tensors)
+        return max(_status_bytes(self._child.pid, "VmHWM") - self._empty_bytes, 0)
 
     def close(self) -> None:
         """End the process."""

@@ -21,7 +21,7 @@ class Cost(Enum):
     TRAINING = "training"
     """Time of a step: forward, backward, optimiser."""
     MEMORY = "memory"
-    """Most memory that a fresh process takes while it answers held-out batches, its model included."""
+    """Most memory that a process takes while it answers the largest held-out batch, its model included."""
     SIZE = "size"
     """Bytes of the weights' file."""
 

@@ -26,14 +26,16 @@ from assay.core.tensors import Placement, TensorSpec
 from assay.native.library import PythonCall, symbols
 from assay.referee.processes.tensors import load, spec_of
 from assay.referee.processes.wire import PACKET_BYTES, OutputRecord, Place, Status, pack_reply
+from assay.sparse import choices
 from assay.sparse.library import kernels
 
 _TRAINING_FILE = "/scratch/training_step.py"
 
 
 def load_kernels() -> None:
-    """Called by the zygote, which can still read the cache of built libraries: its children find them loaded."""
+    """Called by the zygote, which can still read the cache: its children find built libraries and choices loaded."""
     kernels()
+    choices.find("")
 
 
 def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
@@ -54,6 +56,10 @@ def main(channel: socket.socket, fds: list[int], args: dict[str, Any]) -> None:
         request = json.loads(packet)
         if "count" in request:
             channel.send(side.count())
+        elif "trim" in request:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed would otherwise stay with the allocator, which keeps all
+            channel.send(pack_reply(Status.OK, 0))
         else:
             side.lay_out(request["inputs"])
             channel.send(pack_reply(Status.OK, 0))

@@ -13,8 +13,9 @@ dense model, `quantise_experts` shrinks it, `register_with_transformers` puts ou
 from assay.moe.dense import find_feed_forwards
 from assay.moe.hugging_face import register_with_transformers
 from assay.moe.int8 import quantise_experts
-from assay.moe.layer import MoE, MoEFeedForward, MoEOutput, collect_losses
+from assay.moe.layer import MoE, MoEFeedForward, collect_losses
 from assay.moe.losses import load_balancing_loss, router_z_loss
+from assay.moe.routing import MoEOutput
 from assay.moe.upcycling import Upcycled, upcycle
 
 __all__ = [

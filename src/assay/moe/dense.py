@@ -78,7 +78,7 @@ class FoundFeedForward:
     owner: nn.Module
     """The module, or the nn.Sequential that the run stands in."""
     run: range | None
-    """The run's places in the nn.Sequential."""
+    """The indices of the run in the nn.Sequential."""
     dense: DenseFeedForward
     activation: str
 
@@ -101,22 +101,22 @@ def _search(module: nn.Module, path: str, seen: set[int]) -> Iterator[FoundFeedF
     elif (known := _tried(module)) is not None:
         yield FoundFeedForward(path, module, None, *known)
         return
-    for place, (name, child) in enumerate(module._modules.items()):
-        if child is not None and place not in taken:
+    for index, (name, child) in enumerate(module._modules.items()):
+        if child is not None and index not in taken:
             yield from _search(child, _join(path, name), seen)
 
 
 def _runs(sequential: nn.Sequential) -> Iterator[range]:
-    """Places from one linear layer to the next that could be a feed-forward layer, each layer in one run at most."""
+    """Indices from one linear layer to the next that could be a feed-forward layer, each layer in one run at most."""
     start: int | None = None
-    for place, child in enumerate(sequential):
+    for index, child in enumerate(sequential):
         if not _is_linear(child):
             continue
-        if start is not None and _read(sequential[start : place + 1]) is not None:
-            yield range(start, place + 1)
+        if start is not None and _read(sequential[start : index + 1]) is not None:
+            yield range(start, index + 1)
             start = None
         else:
-            start = place
+            start = index
 
 
 def _tried(module: nn.Module) -> tuple[DenseFeedForward, str] | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.moe.activations import activate
 from assay.moe.dispatch import Rows
-from assay.moe.experts import Experts, bias_of_rows
+from assay.moe.experts import Experts, add_bias
 
 _LARGEST = 127
 """Of int8 without -128, so that the range is symmetric and needs no zero point."""
@@ -83,14 +83,15 @@ class Int8Experts(nn.Module):
                 rule="they are for inference",
                 next_step="run under torch.no_grad(), or train the float model and quantise it afterwards",
             )
-        hidden = self._product(self.first_name, x[rows.token_of_row], rows, self.get_buffer("first_bias"))
+        hidden = self._product(
+            self.first_name, x.index_select(0, rows.token_of_row), rows, self.get_buffer("first_bias")
+        )
         hidden = activate(hidden, self.activation, self.gated)
         return self._product("down_proj", hidden, rows, self.get_buffer("down_bias"))
 
     def _product(self, name: str, values: Tensor, rows: Rows, bias: Tensor | None) -> Tensor:
         weight, scales = self.get_buffer(f"{name}_int8"), self.get_buffer(f"{name}_scale")
-        out: Tensor = _mm_int8(values, weight, scales, rows.ends)
-        return out if bias is None else out + bias_of_rows(bias, rows.expert_of_row)
+        return add_bias(_mm_int8(values, weight, scales, rows.ends), bias, rows)
 
 
 def quantise_experts(model: nn.Module) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,52 +12,8 @@ from assay.errors import InputError
 from assay.moe.activations import activate
 from assay.moe.dispatch import combine
 from assay.moe.experts import Experts
-from assay.moe.losses import load_balancing_loss, router_z_loss
 from assay.moe.routers import ROUTERS, BiasRouter
-from assay.moe.routing import Routing
-
-
-class MoEOutput(NamedTuple):
-    """What a layer returns: the output, and the losses and facts of its routing, worked out when they are asked for."""
-
-    hidden_states: Tensor
-    """In the shape and dtype of the input."""
-    routing: Routing
-    """Every decision of the router, token by token."""
-    router_aux_loss_coef: float
-    """Weight of `auxiliary_loss` in `router_loss`."""
-    router_z_loss_coef: float
-    """Weight of `z_loss` in `router_loss`."""
-
-    @property
-    def auxiliary_loss(self) -> Tensor:
-        """The load balancing loss: 1 at balance, up to the number of experts."""
-        return load_balancing_loss(self.routing.probabilities, self.routing.expert_load)
-
-    @property
-    def z_loss(self) -> Tensor:
-        """The router's z-loss."""
-        return router_z_loss(self.routing.logits)
-
-    @property
-    def router_loss(self) -> Tensor:
-        """What to add to the training loss: both losses, each times its coefficient."""
-        return self.router_aux_loss_coef * self.auxiliary_loss + self.router_z_loss_coef * self.z_loss
-
-    @property
-    def expert_counts(self) -> Tensor:
-        """int64 [num_experts]: the tokens that each expert computed."""
-        return self.routing.expert_counts
-
-    @property
-    def dropped_tokens(self) -> Tensor:
-        """int64 scalar: tokens that no expert computed (0 without a capacity); only a shared expert serves them."""
-        return self.routing.dropped_tokens
-
-    @property
-    def dropped_assignments(self) -> Tensor:
-        """int64 scalar: pairs of a token and an expert that a capacity refused."""
-        return self.routing.dropped_assignments
+from assay.moe.routing import MoEOutput, Routing
 
 
 class SharedExpert(nn.Module):
@@ -172,12 +128,13 @@ class MoE(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         dtype = self.experts.dtype
-        if x.shape[-1:] != (self.hidden_size,) or x.dtype != dtype:
+        # Under autocast layers hand over what they please, and the experts cast, as linear layers do.
+        if x.shape[-1:] != (self.hidden_size,) or (x.dtype != dtype and not torch.is_autocast_enabled(x.device.type)):
             raise InputError(
                 "the input does not fit the mixture of experts",
                 value=f"{x.dtype} of shape {tuple(x.shape)}",
                 rule=f"{dtype} of shape [..., {self.hidden_size}]",
-                next_step="cast the input or the layer to one dtype; autocast does not reach the experts",
+                next_step="cast the input or the layer, so that both have one dtype",
             )
 
 
@@ -203,7 +160,8 @@ class MoEFeedForward(nn.Module):
 def collect_losses(model: nn.Module) -> Tensor:
     """The sum of `router_loss` over the `MoEFeedForward` layers of a model, to add to the training loss.
 
-    Takes each layer's last output and forgets it, so that no step counts a loss twice or keeps its graph alive.
+    Takes each layer's last output and forgets it, so that no step counts a loss twice or keeps its graph alive. A layer
+    that runs several times in a step counts with its last time.
     Raises InputError where a layer has not run since the last call, or where there is none.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, MoEFeedForward)}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import InputError
-from assay.moe.dispatch import row_ends, rows_of_experts, rows_of_tokens
+from assay.moe.dispatch import rows_of_experts, rows_of_tokens
 from assay.moe.finite import checked_logits
 from assay.moe.routing import Routing, expert_capacity
 
@@ -66,12 +66,14 @@ class TopKRouter(nn.Module):
     def scores(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """logits, scores and probabilities of x [T, H], each [T, E]. Raises InputError where a logit is not finite."""
         wide = torch.promote_types(x.dtype, torch.float32)
-        logits = checked_logits(functional.linear(x.to(wide), self.weight.to(wide)), x, self.weight)
+        with torch.autocast(x.device.type, enabled=False):
+            logits = functional.linear(x.to(wide), self.weight.to(wide))
+        logits = checked_logits(logits, x, self.weight)
         if self.scoring == "softmax":
             scores = logits.softmax(1)
             return logits, scores, scores
         scores = logits.sigmoid()
-        return logits, scores, scores / scores.sum(1, keepdim=True)
+        return logits, scores, _shares(scores, scores.sum(1, keepdim=True))
 
     def capacity(self, tokens: int) -> int | None:
         """Rows that one expert takes at most of so many tokens; None without a limit."""
@@ -89,12 +91,9 @@ class TopKRouter(nn.Module):
         index = self.select(scores)
         gates = scores.gather(1, index)
         if self.norm_topk_prob:
-            gates = gates / gates.sum(1, keepdim=True)
+            gates = _shares(gates, gates.sum(1, keepdim=True))
         rows = rows_of_experts(index, self.num_experts, self.capacity(x.shape[0]))
-        wanted = (
-            rows.ends if self.capacity_factor is None else row_ends(index.flatten().sort().values, self.num_experts)
-        )
-        return Routing(logits, probabilities, gates.flatten(), rows, wanted)
+        return Routing(logits, probabilities, gates.flatten(), rows)
 
     def extra_repr(self) -> str:
         """For print."""
@@ -167,9 +166,9 @@ class ExpertChoiceRouter(TopKRouter):
         gates, tokens = scores.T.topk(self.capacity(x.shape[0]), dim=1)
         if self.norm_topk_prob:
             sums = gates.new_zeros(x.shape[0]).index_add(0, tokens.flatten(), gates.flatten())
-            gates = gates / sums[tokens]
+            gates = _shares(gates, sums[tokens])
         rows = rows_of_tokens(tokens, x.shape[0])
-        return Routing(logits, probabilities, gates.flatten()[rows.row_of_pair], rows, rows.ends)
+        return Routing(logits, probabilities, gates.flatten()[rows.by_token], rows)
 
 
 ROUTERS: dict[str, type[TopKRouter]] = {
@@ -178,3 +177,8 @@ ROUTERS: dict[str, type[TopKRouter]] = {
     "expert_choice": ExpertChoiceRouter,
 }
 """By the names that `MoE` takes."""
+
+
+def _shares(scores: Tensor, sums: Tensor) -> Tensor:
+    """scores / sums, 0 where all of them underflowed."""
+    return scores / sums.clamp(min=torch.finfo(sums.dtype).smallest_normal)

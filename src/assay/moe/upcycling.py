@@ -144,9 +144,9 @@ def _put(model: nn.Module, found: FoundFeedForward, layer: MoEFeedForward) -> nn
     """The model with the layer in its place, wherever the dense one is shared."""
     if found.run is not None:
         assert isinstance(found.owner, nn.Sequential)
-        # The other places become identities, so that whatever follows in the nn.Sequential keeps its path.
-        for place in found.run:
-            found.owner[place] = layer if place == found.run[0] else nn.Identity()
+        # The other layers become identities, so that whatever follows in the nn.Sequential keeps its path.
+        for index in found.run:
+            found.owner[index] = layer if index == found.run[0] else nn.Identity()
         return model
     if found.owner is model:
         return layer
