@@ -52,27 +52,40 @@ inline void dots(const T* const (&x)[R], int64_t in_features, const T* const (&w
   for (int r = 0; r < R; r++) sums_of_four<T, L>(sums[r], out[r]);
 }
 
-/// y = x times w, plus bias, where w.in_stride is 1.
-template <typename T, int R>
-void few_by_dots(const Rows<T>& x, int64_t first, int64_t in_features, const Matrix<T>& w, const T* bias, T* y,
-                 int64_t y_stride, int64_t columns) {
-  const T* rows[R];
-  for (int r = 0; r < R; r++) rows[r] = x.at(first + r);
+/// Calls run with `count` as a constant of 1 to `most`.
+template <int most, typename Run>
+inline void with_constant(int64_t count, Run run) {
+  if constexpr (most > 1)
+    if (count < most) return with_constant<most - 1>(count, run);
+  run(std::integral_constant<int, most>());
+}
+
+/// Rows of a pass of dot products: their sums with four columns' take registers less the operands'.
+constexpr int kDotRows = kRegisters == 32 ? 6 : 2;
+
+/// y = x times w, where w.in_stride is 1. Four columns meet all rows while they are in the L1 cache.
+template <typename T>
+void few_by_dots(const Rows<T>& x, int64_t rows, int64_t in_features, const Matrix<T>& w, int64_t columns, T* y,
+                 int64_t y_stride) {
   for (int64_t n = 0; n < columns; n += 4) {
     const T* starts[4];
     for (int c = 0; c < 4; c++) starts[c] = w.values + std::min(n + c, columns - 1) * w.out_stride;
-    T sums[R][4];
-    dots<T, R>(rows, in_features, starts, sums);
-    for (int r = 0; r < R; r++)
-      for (int c = 0; c < 4 && n + c < columns; c++)
-        y[(first + r) * y_stride + n + c] = bias ? sums[r][c] + bias[n + c] : sums[r][c];
+    for (int64_t first = 0; first < rows; first += kDotRows)
+      with_constant<kDotRows>(std::min<int64_t>(kDotRows, rows - first), [&](auto some) {
+        constexpr int R = decltype(some)::value;
+        const T* at[R];
+        for (int r = 0; r < R; r++) at[r] = x.at(first + r);
+        T sums[R][4];
+        dots<T, R>(at, in_features, starts, sums);
+        for (int r = 0; r < R; r++)
+          memcpy(y + (first + r) * y_stride + n, sums[r], std::min<int64_t>(4, columns - n) * sizeof(T));
+      });
   }
 }
 
 /// R rows times V vectors of columns that adjoin (w.out_stride is 1): every input's weights are read once.
 template <typename T, int R, int V>
-inline void strip(const T* const (&x)[R], int64_t in_features, const T* w, int64_t in_stride, const T* bias, T* y,
-                  int64_t y_stride) {
+inline void strip(const T* const (&x)[R], int64_t in_features, const T* w, int64_t in_stride, T* y, int64_t y_stride) {
   constexpr int L = lanes<T>(64);
   Vector<T, L> sums[R][V] = {};
   for (int64_t k = 0; k < in_features; k++) {
@@ -86,58 +99,48 @@ inline void strip(const T* const (&x)[R], int64_t in_features, const T* w, int64
 #pragma GCC unroll 8
   for (int v = 0; v < V; v++)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      if (bias) sums[r][v] += load<T, L>(bias + v * L);
-      store<T, L>(y + r * y_stride + v * L, sums[r][v]);
-    }
+    for (int r = 0; r < R; r++) store<T, L>(y + r * y_stride + v * L, sums[r][v]);
 }
 
-/// y = x times w, plus bias, where w.out_stride is 1. A last strip that is not whole overlaps the one before it.
+/// y = x times w, where w.out_stride is 1. A last strip that is not whole overlaps the one before it.
 template <typename T, int R>
-void few_by_strips(const Rows<T>& x, int64_t first, int64_t in_features, const Matrix<T>& w, const T* bias, T* y,
-                   int64_t y_stride, int64_t columns) {
+void few_by_strips(const T* const (&x)[R], int64_t in_features, const Matrix<T>& w, int64_t columns, T* y,
+                   int64_t y_stride) {
   constexpr int L = lanes<T>(64), fit = kRegisters * 3 / 4 / R, V = fit < 8 ? fit : 8;
-  const T* rows[R];
-  for (int r = 0; r < R; r++) rows[r] = x.at(first + r);
-  y += first * y_stride;
   int64_t n = 0;
-  for (; n + V * L <= columns; n += V * L)
-    strip<T, R, V>(rows, in_features, w.values + n, w.in_stride, bias ? bias + n : nullptr, y + n, y_stride);
+  for (; n + V * L <= columns; n += V * L) strip<T, R, V>(x, in_features, w.values + n, w.in_stride, y + n, y_stride);
   for (; n < columns && columns >= L; n += L) {
     n = std::min(n, columns - L);
-    strip<T, R, 1>(rows, in_features, w.values + n, w.in_stride, bias ? bias + n : nullptr, y + n, y_stride);
+    strip<T, R, 1>(x, in_features, w.values + n, w.in_stride, y + n, y_stride);
   }
   for (; n < columns; n++)
     for (int r = 0; r < R; r++) {
-      T sum = bias ? bias[n] : T(0);
-      for (int64_t k = 0; k < in_features; k++) sum += rows[r][k] * w.values[k * w.in_stride + n];
+      T sum = 0;
+      for (int64_t k = 0; k < in_features; k++) sum += x[r][k] * w.values[k * w.in_stride + n];
       y[r * y_stride + n] = sum;
     }
 }
 
-/// Rows of one pass: their accumulators, the weights and a row's values fit the registers.
-constexpr int kFewRows = kRegisters == 32 ? 4 : 2;
+/// Most rows of a strip, and up to which number of rows packing the weights costs more than it saves.
+constexpr int kStripRows = kRegisters == 32 ? 4 : 2, kDotLimit = 4 * kDotRows;
 
-/// Any number of rows, kFewRows at a time.
+/// Whether `few` takes these rows.
 template <typename T>
-void few(const Rows<T>& x, int64_t rows, int64_t in_features, const Matrix<T>& w, const T* bias, T* y, int64_t y_stride,
-         int64_t columns) {
-  for (int64_t r = 0; r < rows; r += kFewRows) {
-    const int64_t now = std::min<int64_t>(kFewRows, rows - r);
-    auto run = [&](auto some) {
-      constexpr int R = decltype(some)::value;
-      if (w.in_stride == 1)
-        few_by_dots<T, R>(x, r, in_features, w, bias, y, y_stride, columns);
-      else
-        few_by_strips<T, R>(x, r, in_features, w, bias, y, y_stride, columns);
-    };
-    if (now == 1) run(std::integral_constant<int, 1>());
-    if (now == 2) run(std::integral_constant<int, 2>());
-    if constexpr (kFewRows > 2) {
-      if (now == 3) run(std::integral_constant<int, 3>());
-      if (now == 4) run(std::integral_constant<int, 4>());
-    }
-  }
+bool is_few(const Matrix<T>& w, int64_t rows) {
+  return (w.in_stride == 1 && rows <= kDotLimit) || (w.out_stride == 1 && rows <= kStripRows);
+}
+
+/// y = x times w for rows of which `is_few` is true.
+template <typename T>
+void few(const Rows<T>& x, int64_t rows, int64_t in_features, const Matrix<T>& w, int64_t columns, T* y,
+         int64_t y_stride) {
+  if (w.in_stride == 1) return few_by_dots<T>(x, rows, in_features, w, columns, y, y_stride);
+  with_constant<kStripRows>(rows, [&](auto some) {
+    constexpr int R = decltype(some)::value;
+    const T* at[R];
+    for (int r = 0; r < R; r++) at[r] = x.at(r);
+    few_by_strips<T, R>(at, in_features, w, columns, y, y_stride);
+  });
 }
 
 }  // namespace assay
