@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from trainings import TRAINING, write
+
+from tests.compress.trainings import TRAINING, write
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from trainings import TRAINING
 
 from assay.checkpoints import Conversion, apply_conversions, load_model, write_folder
 from assay.compress.choosing import Choice, Layer
@@ -11,6 +10,7 @@ from assay.compress.pruning import Pruner, Schedule
 from assay.compress.settings import Mixture, Sparse
 from assay.errors import InputError
 from assay.sparse.linear import BlockSparseLinear
+from tests.compress.trainings import TRAINING
 
 INPUTS = torch.randn(16, 32, generator=torch.Generator().manual_seed(1))
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from assay import compress as compressing
 from assay.claims.quality import Margin
 from assay.claims.settings import ClaimSettings, parse_costs
+from assay.claims.terminal import render_claim
 from assay.cli.exits import BY_VERDICT
 from assay.cli.output import JsonFlag, print_json
 from assay.errors import InputError
@@ -123,15 +124,13 @@ def _print_plan(prepared: Any, console: Console) -> None:
 
 
 def _print_result(found: Any, console: Console) -> None:
-    judgement = found.judgement
-    console.print(f"\n{judgement.verdict.value}", style="bold")
-    for finding in judgement.decision.findings:
-        console.print(f"  {finding.message}")
-    for folder in (found.folder.dense, found.folder.cheap):
-        console.print(f"Model        {folder}", soft_wrap=True)
+    render_claim(found.certificate, found.run.certificate, console)
+    for name, path in (("Page", found.run.page), ("Dense", found.folder.dense), ("Cheap", found.folder.cheap)):
+        console.print(f"{name:<12} {path}", soft_wrap=True)
 
 
 def _summary(found: Any) -> dict[str, Any]:
     folder = found.folder
     return {"output": str(folder.path), "dense": str(folder.dense), "cheap": str(folder.cheap),
-            "training": found.training, **found.judgement.to_json()}  # fmt: skip
+            "certificate": str(found.run.certificate), "training": found.training,
+            **found.judgement.to_json()}  # fmt: skip

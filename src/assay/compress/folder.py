@@ -42,6 +42,11 @@ class OutputFolder:
         return self.path / "cheap"
 
     @property
+    def runs(self) -> Path:
+        """Certificates and pages."""
+        return self.path / "runs"
+
+    @property
     def states(self) -> States:
         """Of unfinished phases."""
         return States(self.path / "states")
@@ -64,6 +69,9 @@ def open_folder(path: Path, plan: Mapping[str, Any], *, resume: bool) -> Iterato
     """
     if not resume:
         _refuse_occupied(path)
+    elif not path.exists():
+        raise InputError("there is no run to go on with", value=str(path), rule="-o names an earlier run's folder",
+                         next_step="leave --resume out")  # fmt: skip
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

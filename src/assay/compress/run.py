@@ -14,11 +14,13 @@ from assay.checkpoints import Conversion, write_folder
 from assay.checkpoints.folder import DESCRIPTION
 from assay.claims.judgement import ModelJudgement
 from assay.claims.judging import judge_model
+from assay.claims.publish import publish_claim
 from assay.claims.settings import ClaimSettings
 from assay.compress.folder import OutputFolder, open_folder
 from assay.compress.preparing import Compression, prepare
 from assay.compress.settings import CompressSettings
 from assay.compress.training import Trainer
+from assay.report.store import Run
 
 Progress = Callable[..., None]
 """Called with what is being done, the share of it that is done, and now and then a detail."""
@@ -30,11 +32,13 @@ def silent(what: str, share: float, detail: str = "") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What came of it: where everything is, what the training brought, and what the judge said."""
+    """What came of it: where everything is, what the training brought, what the judge said, and where he signed it."""
 
     folder: OutputFolder
     training: Mapping[str, Any]
     judgement: ModelJudgement
+    certificate: Mapping[str, Any]
+    run: Run
 
 
 def compress_training(
@@ -48,7 +52,7 @@ def compress_training(
 def compress(
     compression: Compression, output: str | Path, *, resume: bool = False, progress: Progress = silent
 ) -> Compressed:
-    """Train, convert, write both model folders into `output`, and judge them in fresh processes.
+    """Train, convert, write both model folders into `output`, judge them in fresh processes, and sign what was found.
 
     With `resume` an earlier run of the same plan goes on from its last states, or is judged again. Raises InputError
     for an occupied folder and a training that fails, MachineError where something cannot be written or judged here.
@@ -57,7 +61,8 @@ def compress(
         training = train_models(compression, folder, progress)
         data = compression.data.file_in(folder.path)
         judgement = judge_model(folder.dense, folder.cheap, data, compression.claim, progress)
-    return Compressed(folder, training, judgement)
+        certificate, run = publish_claim(judgement, folder.runs)
+    return Compressed(folder, training, judgement, certificate, run)
 
 
 def train_models(compression: Compression, folder: OutputFolder, progress: Progress) -> Mapping[str, Any]:
