@@ -75,9 +75,9 @@ def test_a_run_that_is_killed_between_states_loses_only_what_came_after_the_last
 def test_states_are_read_without_running_code_and_damage_is_said(tmp_path):
     states = States(tmp_path)
     assert states.read("seed-0-dense") is None
-    states.write("seed-0-dense", State(3, {"weight": torch.ones(2)}, {"state": {}}, [1.0]))
-    assert states.read("seed-0-dense").step == 3
-    torch.save({"version": 1, "step": print}, tmp_path / "code.pt")
+    states.write("seed-0-dense", State({"weight": torch.ones(2)}, {"state": {}}, [1.0]))
+    assert states.read("seed-0-dense").losses == [1.0]
+    torch.save({"version": 1, "losses": print}, tmp_path / "code.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "seed-0-dense.pt").read_bytes()[:100])
     torch.save({"version": 2}, tmp_path / "newer.pt")
     for name in ("code", "cut", "newer"):
@@ -87,16 +87,16 @@ def test_states_are_read_without_running_code_and_damage_is_said(tmp_path):
 
 def test_a_full_disk_is_the_machines_fault_and_leaves_the_state_before(tmp_path, monkeypatch):
     states = States(tmp_path)
-    states.write("phase", State(1, {}, {}))
+    states.write("phase", State({}, {}, [1.0]))
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(MachineError, match=r"output folder cannot be written[\s\S]*No space left[\s\S]*--resume"):
-        states.write("phase", State(2, {}, {}))
+        states.write("phase", State({}, {}, [1.0, 2.0]))
     monkeypatch.undo()
-    assert states.read("phase").step == 1
+    assert states.read("phase").losses == [1.0]
     assert [file.name for file in tmp_path.iterdir()] == ["phase.pt"]
 
 
@@ -104,7 +104,7 @@ def test_a_state_of_another_model_is_refused(training, tmp_path):
     compression = prepare(training, SETTINGS)
     recipe, states = compression.source.recipe, States(tmp_path / "states")
     phase = Phase("seed-0-dense", 0, recipe.make_model, 20, 0, recipe.loss)
-    states.write(phase.name, State(3, {"other": torch.ones(2)}, {}, [0.0] * 3))
+    states.write(phase.name, State({"other": torch.ones(2)}, {}, [0.0] * 3))
     with pytest.raises(InputError, match="does not fit the model"):
         train(phase, recipe, states, lambda step, loss: None, 30.0)
 

@@ -69,8 +69,9 @@ def train(phase: Phase, recipe: Recipe, states: States, told: Told, interval_s: 
     written = time.monotonic()
     for step in range(len(losses), phase.steps):
         losses.append(_step(phase, recipe, model, optimizer, step))
-        if step + 1 == phase.steps or time.monotonic() - written >= interval_s:
-            states.write(phase.name, State(step + 1, model.state_dict(), optimizer.state_dict(), losses))
+        done = step + 1 == phase.steps
+        if done or time.monotonic() - written >= interval_s:
+            states.write(phase.name, State(model.state_dict(), None if done else optimizer.state_dict(), losses))
             written = time.monotonic()
         told(step + 1, math.fsum(losses[-_SHOWN:]) / len(losses[-_SHOWN:]))
     return Trained(model, losses)
@@ -86,7 +87,8 @@ def _begin(
     try:
         model.load_state_dict(state.model)
         optimizer = recipe.make_optimizer(model)
-        optimizer.load_state_dict(state.optimizer)
+        if state.optimizer is not None:
+            optimizer.load_state_dict(state.optimizer)
     except (RuntimeError, ValueError, KeyError) as error:
         raise InputError("the state of a training does not fit the model", value=words_of(error), rule=phase.name,
                          next_step="go on with the same training file, or choose another -o") from error  # fmt: skip

@@ -82,8 +82,3 @@ class Pruner:
     def training_loss(self, model: nn.Module, loss: Any) -> Any:
         """The training's loss, and nothing beside it."""
         return loss
-
-    def kept(self, model: nn.Module) -> dict[str, Any]:
-        """What each layer kept."""
-        layers = {name: model.get_submodule(name) for name in self._names}
-        return {name: str(each.layout) for name, each in layers.items() if isinstance(each, BlockSparseLinear)}

@@ -23,12 +23,11 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Of a phase after `step` steps; `losses` are of all of them."""
+    """Of a phase after as many steps as it has losses; `optimizer` is None once the phase is done."""
 
-    step: int
     model: Mapping[str, Any]
-    optimizer: Mapping[str, Any]
-    losses: list[float] = field(default_factory=list)
+    optimizer: Mapping[str, Any] | None
+    losses: list[float]
     random: torch.Tensor = field(default_factory=torch.get_rng_state)
 
 
