@@ -93,6 +93,10 @@ def test_wall_time_leaves_out_pairs_that_waited_for_a_core():
     assert "waited for a core" in waited.reason
 
 
+def test_a_process_that_met_too_few_new_inputs_gives_no_ratio():
+    assert compare_costs(samples(0.5, turns=1), CLAIM, {})[Cost.THROUGHPUT].ratio is None
+
+
 def test_a_peak_too_small_to_tell_is_not_known():
     small = Samples(peaks=[(1 << 16, 1 << 15)] * 4)
     assert "1 MiB" in compare_costs(small, CLAIM, {})[Cost.MEMORY].reason

@@ -54,8 +54,8 @@ def zygote(place):
 def judged(place, zygote, request):
     """A function from a cheap model's source to evidence and decision, measured in the shared zygote's processes."""
 
-    def judged(source, *, data="data.py", dense="dense", settings=QUICK):
-        cheap = folder_of(place / request.node.name, source)
+    def judged(source, *, data="data.py", dense="dense", settings=QUICK, name=""):
+        cheap = folder_of(place / f"{request.node.name}{name}", source)
         held_out = load_held_out(place / data)
         folders = (read_folder(place / dense), read_folder(cheap))
         room = Courtroom(folders, (None,), (zygote, zygote), 4 << 30)
@@ -111,7 +111,7 @@ def test_a_model_that_costs_more_is_rejected_however_good_it_is(judged):
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        ("outputs[3, 1] = float('nan')", "not-finite"),
+        ("outputs[0, 1] = float('nan')", "not-finite"),
         ("raise OSError('no luck')", "call-error"),
         ("import os; os._exit(3)", "crashed"),
         ("outputs = outputs if len(x) > 1 else outputs + 3", "timed-differently"),
@@ -123,6 +123,27 @@ def test_a_model_that_does_not_keep_to_the_task_is_rejected(judged, more, code):
     _, decision = judged(regression(64, more))
     assert decision.verdict is Verdict.REJECT
     assert code in codes(decision)
+
+
+def test_a_model_that_remembers_answers_is_not_faster_for_it(judged):
+    memory = (
+        "import hashlib; k = hashlib.md5(x.numpy().tobytes()).digest(); seen = self.__dict__.setdefault('seen', {})"
+    )
+    source = regression(1024).replace("outputs = self", f"{memory}\n        outputs = seen[k] if k in seen else self")
+    settings = dataclasses.replace(QUICK, at_most=0.5, rounds=4, costs=(Cost.THROUGHPUT, Cost.LATENCY))
+    _, decision = judged(source.replace("pass", "seen[k] = outputs"), settings=settings)
+    assert decision.verdict is not Verdict.ACCEPT
+    assert all(decision.costs[cost].ratio.ratio > 0.7 for cost in settings.costs)
+
+
+def test_memory_is_what_answering_takes_and_not_what_loading_has_freed(judged):
+    loading = "super().__init__(); import torch; kept = [torch.ones(1 << 24)]{rest}"
+    freed = regression(64).replace("super().__init__()", loading.format(rest="; del kept"))
+    held = regression(64).replace("super().__init__()", loading.format(rest="; self.__dict__['kept'] = kept"))
+    peaks = [[cheap for _, cheap in judged(source, name=name)[0].samples.peaks]
+             for name, source in (("freed", freed), ("held", held))]  # fmt: skip
+    assert max(peaks[0]) < 32 << 20
+    assert min(peaks[1]) > 60 << 20
 
 
 def test_a_language_model_that_looks_ahead_is_rejected_with_the_place(judged):

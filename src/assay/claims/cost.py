@@ -79,7 +79,10 @@ def _times(pairs: Sequence[TimedPair], cost: Cost, threads: int) -> Compared:
     chosen = [(pair.round, pair.cpu_ns) for pair in pairs] if threads == 1 else [(p.round, p.wall_ns) for p in quiet]
     ratio = _ratio_of(chosen)
     if ratio is None:
-        why = f"fewer than {_FEWEST_ROUNDS} rounds have {_FEWEST_TURNS} turns in which no side waited for a core"
+        why = (
+            f"fewer than {_FEWEST_ROUNDS} rounds have {_FEWEST_TURNS} turns on inputs that were new to their processes"
+        )
+        why += "" if threads == 1 else ", in which no side waited for a core"
         return Compared(cost, clock, reason=why)
     dense, cheap = (float(np.median([times[side] for _, times in chosen])) for side in (0, 1))
     return Compared(cost, clock, dense, cheap, ratio, wall if threads == 1 else None)
@@ -89,7 +92,7 @@ def _peaks(peaks: Sequence[tuple[int, int]]) -> Compared:
     if not peaks:
         return Compared(Cost.MEMORY, "peak memory", reason="no process came so far")
     dense, cheap = (float(np.median([pair[side] for pair in peaks])) for side in (0, 1))
-    if min(dense, cheap) < LEAST_PEAK_BYTES:
+    if min(map(min, peaks)) < LEAST_PEAK_BYTES:
         why = "a process took less than 1 MiB beyond an empty one, which cannot be told apart"
         return Compared(Cost.MEMORY, "peak memory", dense, cheap, reason=why)
     ratio = _from_logs([math.log(pair[1] / pair[0]) for pair in peaks])

@@ -1,48 +1,36 @@
 """Rounds of fresh processes of both models: held-out data, timed calls, memory, and a look at what depends on what.
 
-In a round one process of each model is loaded from its folder and both answer the same inputs in turns, the order
-changing from turn to turn (ABBA). The first rounds, one for each seed, go through all held-out data: what is scored for
-quality is what is timed. Every later timed call is scored as well, and compared with the first answer on that example,
-so that a model cannot be fast in one kind of call and good in another.
+The first rounds, one for each seed, go through all held-out data: what is scored for quality is what is timed. Every
+other timed call is scored as well, and compared with the first answer on that example, so that a model cannot be fast
+in one kind of call and good in another. No process is timed on an input that it has seen before, so that remembering
+answers brings nothing: single examples come first, then batches; the one that warmed up is scored and not timed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from torch import Tensor
 
 from assay.claims.causality import continued, looked_ahead
-from assay.claims.courtroom import SIDES, Courtroom
+from assay.claims.courtroom import Courtroom
 from assay.claims.evidence import Evidence
 from assay.claims.held_out import Batch, HeldOut, all_finite, has_nan, specs_of
-from assay.claims.party import Answer, ModelFailed, ModelProcess
-from assay.claims.samples import TimedPair
+from assay.claims.party import Answer, ModelProcess
 from assay.claims.settings import ClaimSettings, Cost
+from assay.claims.turns import FEWEST_WARM_UP, Pair, Rejected, Turns, blamed, not_finite
 from assay.core.tensors import Placement
 from assay.core.verdicts import Finding, Weight
-from assay.errors import AssayError, Fault, InputError
+from assay.errors import Fault, InputError
 from assay.referee.protocol.memory import Block
 from assay.referee.protocol.secret import Secret
 
-Pair = tuple[ModelProcess, ModelProcess]
 Progress = Callable[[str, float], None]
+Single = tuple[int, float]
+"""An example's number, and the cheap model's loss when it answered that example alone."""
 
-_WARM_UP_CALLS, _WARM_UP_S = 12, 0.5
-"""Until freed results lie beside each other and serve again (see assay.referee.protocol.settling); slow models less."""
-_FEWEST_WARM_UP = 2
 CAUSAL_CHECKS = 3
 """For each seed: a model that looks ahead does so everywhere."""
-
-
-class Rejected(AssayError):
-    """The cheap model has failed, and nothing that could still be measured would change that."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
 
 
 class Measurement:
@@ -51,9 +39,9 @@ class Measurement:
     def __init__(
         self, room: Courtroom, data: HeldOut, settings: ClaimSettings, secret: Secret, progress: Progress
     ) -> None:
-        self._room, self._data, self._settings, self._seeds = room, data, settings, room.seeds
+        self._room, self._data, self._settings = room, data, settings
         self._secret, self._progress = secret, progress
-        self._rounds, self._flip = max(settings.rounds, len(room.seeds)), 0
+        self._rounds = max(settings.rounds, len(room.seeds))
         self._starts = [sum(batch.examples for batch in data.batches[:number]) for number in range(len(data.batches))]
         self.evidence = Evidence(batch=[number for number, batch in enumerate(data.batches)
                                         for _ in range(batch.examples)])  # fmt: skip
@@ -61,11 +49,11 @@ class Measurement:
     def run(self) -> Evidence:
         """Measure. Raises InputError for what makes the two incomparable: a dense model that fails, other shapes."""
         evidence = self.evidence
-        for seed in self._seeds:
+        for seed in self._room.seeds:
             sizes = [folder.weights(seed).stat().st_size for folder in self._room.folders]
             evidence.samples.sizes.append((sizes[0], sizes[1]))
-        largest = max(_room_for((*batch.inputs, batch.targets), batch.inputs) for batch in self._data.batches)
-        self._inputs = Block(largest, read_only_elsewhere=True, name="assay-sealed-inputs")
+        block = Block(max(map(_room_for, self._data.batches)), read_only_elsewhere=True, name="assay-sealed-inputs")
+        self._turns = Turns(self._room, self._settings, self._secret, block, evidence.samples)
         try:
             for number in range(self._rounds):
                 self._round(number)
@@ -73,95 +61,75 @@ class Measurement:
         except Rejected as stop:
             evidence.findings.append(stop.finding)
         finally:
-            self._inputs.close()
+            block.close()
         return evidence
 
     def _round(self, number: int) -> None:
-        first = number < len(self._seeds)
-        index = number % len(self._seeds)
-        batches = self._data.batches
-        with self._pair(self._seeds[index], None) as pair:
+        first, index = number < len(self._room.seeds), number % len(self._room.seeds)
+        order = self._secret.shuffled(len(self._data.batches))
+        warm = self._data.batches[order[0]]
+        with self._turns.pair(self._room.seeds[index]) as pair:
             self.evidence.layers = pair[1].layers
-            self._warm_up(pair, batches[0].inputs)
-            order = self._plan(first)
-            for turn, chosen in enumerate(order):
-                answers = self._turn(pair, batches[chosen].inputs, Cost.THROUGHPUT, number, turn)
-                self._score(index, chosen, answers, first=first and turn < len(batches))
-                self._progress("measuring", (number + (turn + 1) / len(order)) / self._rounds)
-            self._latency(pair, index, number)
-            self._memory(pair)
+            self._turns.warm_up(pair, warm.inputs)
+            singles = self._latency(pair, order, number)
+            self._begin_peaks(pair)
+            self._batches(pair, order if first else order[: self._settings.turns + 1], number, index, first)
+            self._end_peaks(pair)
+            known = self.evidence.losses[1][index]
+            self.evidence.again += [loss - known[place] for place, loss in singles]
             if first and self._data.causal:
                 self._causality(pair[1])
             if number == 0:
-                pair[0].call(batches[0].inputs), pair[1].call(batches[0].inputs)
+                self._turns.turn(pair, warm.inputs, Cost.THROUGHPUT, 0, -1)
                 self.evidence.operations = [process.count_operations() for process in pair]
 
-    def _plan(self, first: bool) -> list[int]:
-        """Which batches a round answers: all of them in a seed's first, and enough turns in any."""
-        count, order = len(self._data.batches), []
-        if first:
-            order = list(range(count))
-        return order + [self._secret.below(count) for _ in range(self._settings.turns - len(order))]
-
-    def _latency(self, pair: Pair, index: int, number: int) -> None:
+    def _latency(self, pair: Pair, order: list[int], number: int) -> list[Single]:
         """Single examples, after a few that do not count: shapes are new to the allocator."""
-        for turn in range(-_FEWEST_WARM_UP, self._settings.turns):
-            chosen = self._secret.below(len(self._data.batches))
+        found: list[Single] = []
+        for turn in range(-FEWEST_WARM_UP, self._settings.turns):
+            others = order[1:] if turn >= 0 and len(order) > 1 else order[:1]
+            chosen = others[self._secret.below(len(others))]
             place = self._secret.below(self._data.batches[chosen].examples)
-            one = self._data.batches[chosen].one(place)
-            answers = self._turn(pair, one.inputs, Cost.LATENCY, number, turn)
+            one, example = self._data.batches[chosen].one(place), self._starts[chosen] + place
+            is_new = example not in (seen for seen, _ in found)
+            answers = self._turns.turn(pair, one.inputs, Cost.LATENCY, number, turn if is_new else -1)
             self._check_outputs(answers, chosen)
-            loss = self._losses(1, answers[1].output, one, chosen)[0]
-            self.evidence.again.append(loss - self.evidence.losses[1][index][self._starts[chosen] + place])
+            found.append((example, self._losses(1, answers[1].output, one, chosen)[0]))
+        return found
 
-    def _memory(self, pair: Pair) -> None:
-        """Both models' peaks on the largest batch."""
-        batch = max(self._data.batches, key=lambda each: each.examples)
-        peaks = []
-        for side in (0, 1):
-            with _blamed(side):
-                peaks.append(pair[side].peak_bytes(batch.inputs))
-        dense, cheap = peaks
-        if dense is None or cheap is None:
-            self.evidence.absent[Cost.MEMORY] = "this system does not let a process's peak begin anew (clear_refs)"
-        else:
-            self.evidence.samples.peaks.append((dense, cheap))
-
-    def _turn(
-        self, pair: Pair, inputs: tuple[Tensor, ...], cost: Cost, number: int, turn: int
-    ) -> tuple[Answer, Answer]:
-        """Both models on the same inputs; turns below 0 are no samples."""
-        answers: dict[int, Answer] = {}
-        if turn == 0:
-            self._flip = self._secret.below(2)
-        for side in (0, 1) if (turn + self._flip) % 2 == 0 else (1, 0):
-            with _blamed(side):
-                answers[side] = pair[side].call(inputs)
-        if turn >= 0:
-            both = (answers[0], answers[1])
-            self.evidence.samples.pairs.append(TimedPair(
-                cost, number, *((getattr(both[0], name), getattr(both[1], name))
-                                for name in ("wall_ns", "cpu_ns", "preempted_ns")),
-            ))  # fmt: skip
-        return answers[0], answers[1]
-
-    def _score(self, index: int, chosen: int, answers: tuple[Answer, Answer], *, first: bool) -> None:
-        self._check_outputs(answers, chosen)
-        batch, losses = self._data.batches[chosen], self.evidence.losses
-        if not first:
-            known = losses[1][index][self._starts[chosen] :]
-            again = self._losses(1, answers[1].output, batch, chosen)
-            self.evidence.again += [now - then for now, then in zip(again, known, strict=False)]
+    def _batches(self, pair: Pair, order: list[int], number: int, index: int, first: bool) -> None:
+        """Batches once each, the first of them not timed; in a seed's first round their losses are its quality."""
+        found: tuple[dict[int, list[float]], dict[int, list[float]]] = ({}, {})
+        for turn, chosen in enumerate(order, -1):
+            batch = self._data.batches[chosen]
+            answers = self._turns.turn(pair, batch.inputs, Cost.THROUGHPUT, number, turn)
+            self._check_outputs(answers, chosen)
+            for side in (0, 1) if first else (1,):
+                found[side][chosen] = self._losses(side, answers[side].output, batch, chosen)
+            self._progress("measuring", (number + (turn + 2) / len(order)) / self._rounds)
+        if first:
+            for side in (0, 1):
+                self.evidence.losses[side].append([loss for chosen in sorted(order) for loss in found[side][chosen]])
             return
+        for chosen, losses in found[1].items():
+            known = self.evidence.losses[1][index][self._starts[chosen] :]
+            self.evidence.again += [now - then for now, then in zip(losses, known, strict=False)]
+
+    def _begin_peaks(self, pair: Pair) -> None:
         for side in (0, 1):
-            if chosen == 0:
-                losses[side].append([])
-            losses[side][index] += self._losses(side, answers[side].output, batch, chosen)
+            with blamed(side):
+                if not pair[side].begin_peak():
+                    why = "this system does not let a process's peak begin anew (clear_refs)"
+                    self.evidence.absent[Cost.MEMORY] = why
+
+    def _end_peaks(self, pair: Pair) -> None:
+        if Cost.MEMORY not in self.evidence.absent:
+            self.evidence.samples.peaks.append((pair[0].peak_bytes(), pair[1].peak_bytes()))
 
     def _losses(self, side: int, output: Tensor, batch: Batch, chosen: int) -> list[float]:
         found = self._data.losses(output, batch)
         if not all_finite(found):
-            self._not_finite(side, f"a loss on held-out batch {chosen} is not finite", chosen)
+            raise not_finite(side, f"a loss on held-out batch {chosen} is not finite")
         return found
 
     def _check_outputs(self, answers: tuple[Answer, Answer], chosen: int) -> None:
@@ -173,14 +141,7 @@ class Measurement:
             )  # fmt: skip
         for side, output in enumerate((dense, cheap)):
             if has_nan(output):
-                self._not_finite(side, f"an output on held-out batch {chosen} is NaN", chosen)
-
-    def _not_finite(self, side: int, words: str, chosen: int) -> None:
-        if side == 0:
-            raise InputError(
-                "the dense model's answers are no numbers", value=words, rule="there is nothing to be as good as"
-            )
-        raise Rejected(Finding("not-finite", Weight.FATAL, words, Fault.CANDIDATE, {"batch": chosen}))
+                raise not_finite(side, f"an output on held-out batch {chosen} is NaN")
 
     def _causality(self, cheap: ModelProcess) -> None:
         """Exchange what comes after a secret position, twice, and see whether what comes before has changed."""
@@ -192,7 +153,7 @@ class Measurement:
             exchanged = [found for shift in shifts if (found := continued(batch, position, shift)) is not None][:2]
             if not exchanged:
                 continue  # every example continues alike from here on
-            with _blamed(1):
+            with blamed(1):
                 before = cheap.call(batch.inputs).output
                 changes = [looked_ahead(before, cheap.call(inputs).output, position) for inputs in exchanged]
             self.evidence.causal_checks += 1
@@ -203,74 +164,38 @@ class Measurement:
 
     def _training(self) -> None:
         """Training steps in processes of their own, which get targets too and answer nothing else."""
+        absent = self.evidence.absent
         if not self._data.trains:
-            self.evidence.absent[Cost.TRAINING] = "the data file has no loss and make_optimizer"
+            absent[Cost.TRAINING] = "the data file has no loss and make_optimizer"
             return
-        claimed = Cost.TRAINING in self._settings.costs
         try:
             specs_of(batch.targets for batch in self._data.batches)
         except ValueError as error:
-            self.evidence.absent[Cost.TRAINING] = f"targets cannot cross to a process: {error}"
+            absent[Cost.TRAINING] = f"targets cannot cross to a process: {error}"
             return
         try:
             for number in range(self._settings.rounds):
                 self._training_round(number)
         except (Rejected, InputError) as error:
-            if claimed:
+            if Cost.TRAINING in self._settings.costs:
                 raise
-            self.evidence.absent[Cost.TRAINING] = f"a training step fails: {error.value or error.what}"[:300]
+            absent[Cost.TRAINING] = f"a training step fails: {error.value or error.what}"[:300]
 
     def _training_round(self, number: int) -> None:
-        with self._pair(self._seeds[number % len(self._seeds)], self._data.text) as pair:
-            for turn in range(-_FEWEST_WARM_UP, self._settings.turns):
-                batch = self._data.batches[self._secret.below(len(self._data.batches))]
-                answers = self._turn(pair, (*batch.inputs, batch.targets), Cost.TRAINING, number, turn)
+        rounds, turns, batches = self._settings.rounds, self._settings.turns, self._data.batches
+        with self._turns.pair(self._room.seeds[number % len(self._room.seeds)], self._data.text) as pair:
+            for turn in range(-FEWEST_WARM_UP, turns):
+                batch = batches[self._secret.below(len(batches))]
+                answers = self._turns.turn(pair, (*batch.inputs, batch.targets), Cost.TRAINING, number, turn)
                 for side, answer in enumerate(answers):
                     if not answer.output.isfinite().all():
-                        self._not_finite(side, "a training step's loss is not finite", 0)
-                self._progress(
-                    "timing training steps", (number + max(turn, 0) / self._settings.turns) / self._settings.rounds
-                )
-
-    def _warm_up(self, pair: Pair, inputs: tuple[Tensor, ...]) -> None:
-        started = time.monotonic()
-        for count in range(_WARM_UP_CALLS):
-            self._turn(pair, inputs, Cost.THROUGHPUT, 0, -1)
-            if count + 1 >= _FEWEST_WARM_UP and time.monotonic() - started > _WARM_UP_S:
-                return
-
-    @contextlib.contextmanager
-    def _pair(self, seed: int | None, training: str | None) -> Iterator[Pair]:
-        """Fresh processes of both, in secret order: which memory a process gets first decides some of its time."""
-        processes: dict[int, ModelProcess] = {}
-        try:
-            for side in self._secret.shuffled(2):
-                payload = {"folder": str(self._room.folders[side].path), "seed": seed, "training": training,
-                           "threads": self._settings.threads}  # fmt: skip
-                with _blamed(side):
-                    processes[side] = ModelProcess(self._room.zygotes[side], payload, self._inputs,
-                                                   self._room.memory_bytes, self._settings.call_timeout_s)  # fmt: skip
-            yield processes[0], processes[1]
-        finally:
-            for process in processes.values():
-                process.close()
+                        raise not_finite(side, "a training step's loss is not finite")
+                self._progress("timing training steps", (number + max(turn, 0) / turns) / rounds)
 
 
-@contextlib.contextmanager
-def _blamed(side: int) -> Iterator[None]:
-    """Whose failure it is: the dense model's leaves nothing to compare with, the cheap one's rejects."""
-    try:
-        yield
-    except ModelFailed as error:
-        if side == 1:
-            raise Rejected(Finding(error.code, Weight.FATAL, error.what, Fault.CANDIDATE)) from error
-        raise InputError(f"the {SIDES[side]} model fails", value=error.what[:600],
-                         rule="both models load and answer every held-out batch") from error  # fmt: skip
-
-
-def _room_for(all_tensors: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> int:
+def _room_for(batch: Batch) -> int:
     """Bytes of a batch in the shared block; targets of a type that cannot cross take none."""
     try:
-        return Placement.pack(specs_of(all_tensors)).total_bytes
+        return Placement.pack(specs_of((*batch.inputs, batch.targets))).total_bytes
     except ValueError:
-        return Placement.pack(specs_of(inputs)).total_bytes
+        return Placement.pack(specs_of(batch.inputs)).total_bytes

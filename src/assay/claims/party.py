@@ -124,19 +124,21 @@ class ModelProcess:
         known = call.reply.status == Status.OK and text.isascii() and text.isdigit() and len(text) < 19
         return int(text) if known else text or "its process gave no reason"
 
-    def peak_bytes(self, tensors: tuple[Tensor, ...]) -> int | None:
-        """The most memory that it takes while it answers these inputs, beyond that of an empty process.
+    def begin_peak(self) -> bool:
+        """From now on `peak_bytes` counts anew; False where this system does not let it.
 
         What loading took and has freed is given back first: an allocator that keeps it would hide what answering needs.
-        None where this system does not let a peak begin anew.
         """
         self._fit(self._timed(b'{"trim": true}'), "call-error")
         try:
             with open(f"/proc/{self._child.pid}/clear_refs", "w") as file:
                 file.write("5")
         except OSError:
-            return None
-        self.call(tensors)
+            return False
+        return True
+
+    def peak_bytes(self) -> int:
+        """The most memory that it took since `begin_peak`, beyond that of an empty process."""
         return max(_status_bytes(self._child.pid, "VmHWM") - self._empty_bytes, 0)
 
     def close(self) -> None:

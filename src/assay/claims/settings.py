@@ -21,7 +21,7 @@ class Cost(Enum):
     TRAINING = "training"
     """Time of a step: forward, backward, optimiser."""
     MEMORY = "memory"
-    """Most memory that a process takes while it answers the largest held-out batch, its model included."""
+    """Most memory that a process takes while it answers held-out batches, its model included."""
     SIZE = "size"
     """Bytes of the weights' file."""
 
@@ -38,7 +38,7 @@ class ClaimSettings:
         costs: what is claimed to be cheaper.
         at_most: the share of the dense model's cost that is claimed.
         rounds: fresh processes of each model; no fewer than there are seeds.
-        turns: timed calls of each kind in a round, at least.
+        turns: timed calls of each kind in a round; a round that goes through all held-out data has more or fewer.
         threads: granted to both models; with one, time is CPU time.
         seeds: which to judge; None for all that the folders hold.
         memory_bytes: address space of a model's process; 0 for half of what is available.

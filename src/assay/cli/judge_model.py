@@ -46,7 +46,7 @@ def judge_model(
     ] = 1.0,
     seeds: Annotated[str, typer.Option("--seeds", help="Which seeds, as in 0,1,2; all without it.")] = "",
     rounds: Annotated[int, typer.Option("--rounds", help="Fresh processes of each model.")] = 6,
-    turns: Annotated[int, typer.Option("--turns", help="Timed calls of each kind in a round, at least.")] = 12,
+    turns: Annotated[int, typer.Option("--turns", help="Timed calls of each kind in a round.")] = 12,
     threads: Annotated[int, typer.Option("--threads", help="For both; with one, time is CPU time.")] = 1,
     runs: Annotated[Path, typer.Option("--runs", "-o", help="Where runs are kept.")] = Path("runs"),
     as_json: JsonFlag = False,
