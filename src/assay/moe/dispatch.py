@@ -8,45 +8,53 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assay.sparse.grouped import group_rows
+
 
 class Rows(NamedTuple):
     """R assignments of a token to an expert, sorted by expert, for T tokens and E experts.
 
-    Rows that no expert computes stand last, with expert_of_row >= E.
+    Rows that no expert computes stand last, with expert_of_row == E.
     """
 
     token_of_row: Tensor
     """int64 [R]."""
-    expert_of_row: Tensor
-    """int64 [R], ascending."""
     ends: Tensor
-    """int32 [E]: where each expert's rows end."""
+    """int64 [E]: where each expert's rows end."""
     wanted_ends: Tensor
-    """int32 [E]: where they would end without a capacity."""
+    """int64 [E]: where they would end without a capacity."""
     by_token: Tensor
     """int64 [R]: the rows in the order of tokens."""
     token_starts: Tensor
     """int64 [T]: where each token starts in by_token."""
+
+    @property
+    def expert_of_row(self) -> Tensor:
+        """int64 [R], ascending."""
+        numbers = torch.arange(self.token_of_row.shape[0], device=self.ends.device)
+        return torch.searchsorted(self.ends, numbers, right=True)
 
 
 def rows_of_experts(expert_index: Tensor, num_experts: int, capacity: int | None = None) -> Rows:
     """The rows of each token's experts, int64 [T, k].
 
     With a capacity an expert keeps the first of its rows in the order of tokens (and a token's experts in the order
-    given); the others come last. An expert of E or more is nobody, as with transformers' expert parallelism.
+    given); the others come last. Expert E is nobody, as with transformers' expert parallelism.
     """
-    per_token = expert_index.shape[1]
-    expert_of_row, order = expert_index.flatten().sort(stable=True)
-    numbers = torch.arange(order.shape[0], device=order.device)
-    ends = wanted_ends = _row_ends(expert_of_row, num_experts)
+    per_token, flat = expert_index.shape[1], expert_index.flatten()
+    # One group more than experts holds the rows that nobody computes.
+    ends, order = group_rows(flat, num_experts + 1)
+    ends = wanted_ends = ends[:-1]
+    numbers = torch.arange(flat.shape[0], device=flat.device)
     if capacity is not None:
-        starts = ends - counts_of(ends)
+        expert_of_row = flat.index_select(0, order)
+        starts = torch.cat([ends.new_zeros(1), ends])
         kept = numbers - starts[expert_of_row] < capacity
-        expert_of_row, kept_first = torch.where(kept, expert_of_row, num_experts).sort(stable=True)
-        order = order[kept_first]
-        ends = _row_ends(expert_of_row, num_experts)
+        all_ends, kept_first = group_rows(torch.where(kept, expert_of_row, num_experts), num_experts + 1)
+        ends, order = all_ends[:-1], order[kept_first]
     by_token = torch.empty_like(order).scatter(0, order, numbers)
-    return Rows(order // per_token, expert_of_row, ends, wanted_ends, by_token, numbers[::per_token].contiguous())
+    token_starts = torch.arange(0, flat.shape[0], per_token, device=flat.device)
+    return Rows(order // per_token, ends, wanted_ends, by_token, token_starts)
 
 
 def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
@@ -55,9 +63,8 @@ def rows_of_tokens(token_index: Tensor, tokens: int) -> Rows:
     token_of_row = token_index.flatten()
     tokens_in_order, by_token = token_of_row.sort(stable=True)
     token_starts = torch.searchsorted(tokens_in_order, torch.arange(tokens, device=token_index.device))
-    expert_of_row = torch.arange(num_experts, device=token_index.device).repeat_interleave(capacity)
-    ends = _row_ends(expert_of_row, num_experts)
-    return Rows(token_of_row, expert_of_row, ends, ends, by_token, token_starts)
+    ends = torch.arange(1, num_experts + 1, device=token_index.device) * capacity
+    return Rows(token_of_row, ends, ends, by_token, token_starts)
 
 
 def combine(values: Tensor, rows: Rows, gates: Tensor) -> Tensor:
@@ -70,13 +77,6 @@ def combine(values: Tensor, rows: Rows, gates: Tensor) -> Tensor:
     return functional.embedding_bag(rows.by_token, values, rows.token_starts, mode="sum", per_sample_weights=weights)
 
 
-def _row_ends(expert_of_row: Tensor, num_experts: int) -> Tensor:
-    """int32 [E]: where each expert's rows end in ascending expert_of_row [R]."""
-    # bincount's output has a size that depends on data, which breaks graphs; in sorted rows the ends are a search.
-    numbers = torch.arange(num_experts, device=expert_of_row.device)
-    return torch.searchsorted(expert_of_row, numbers, right=True, out_int32=True)
-
-
 def counts_of(ends: Tensor) -> Tensor:
     """int64 [E]: the rows between one end and the next."""
-    return ends.to(torch.int64).diff(prepend=ends.new_zeros(1, dtype=torch.int64))
+    return ends.diff(prepend=ends.new_zeros(1))

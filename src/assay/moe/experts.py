@@ -134,4 +134,4 @@ def add_bias(values: Tensor, bias: Tensor | None, rows: Rows) -> Tensor:
         return values
     padded = functional.pad(bias.to(values.dtype), (0, 0, 0, 1))
     # index_select and not brackets: a third faster both ways for 4,096 rows of 1,024 (one thread, Zen 4).
-    return values + padded.index_select(0, rows.expert_of_row.clamp(max=bias.shape[0]))
+    return values + padded.index_select(0, rows.expert_of_row)

@@ -32,7 +32,7 @@ def experts_forward(module: Any, hidden_states: Tensor, top_k_index: Tensor, top
         module: what transformers' `use_experts_implementation` decorates: gate_up_proj [E, 2I, H] or up_proj [E, I, H],
             down_proj [E, H, I] (the last two axes swapped where `is_transposed`), with biases where `has_bias`.
         hidden_states: [T, H].
-        top_k_index: integers [T, k]; E or more stands for an expert of another process.
+        top_k_index: integers [T, k]; E stands for an expert of another process.
         top_k_weights: [T, k].
 
     Returns [T, H] in the dtype of hidden_states, computed in that of the weights. Raises InputError for weights that

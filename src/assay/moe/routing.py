@@ -44,7 +44,7 @@ class Routing(NamedTuple):
     @property
     def dropped_assignments(self) -> Tensor:
         """int64 scalar: assignments of a token to an expert that a capacity refused."""
-        return (self.rows.wanted_ends[-1] - self.rows.ends[-1]).to(torch.int64)
+        return self.rows.wanted_ends[-1] - self.rows.ends[-1]
 
 
 class MoEOutput(NamedTuple):
