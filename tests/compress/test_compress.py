@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import assay
 from assay.checkpoints import Conversion, apply_conversions, load_model, write_folder
 from assay.claims.quality import Margin
 from assay.claims.settings import ClaimSettings, Cost
-from assay.compress import CompressSettings, Mixture, Sparse, compress_training, prepare
+from assay.cli.compress import _summary
+from assay.cli.main import app
+from assay.compress import CompressSettings, Mixture, Sparse, prepare
 from assay.compress.held_out_data import FIRST_BATCH
 from assay.compress.training import Trainer, choose_seeds
 from assay.errors import InputError
@@ -35,19 +39,31 @@ def test_a_sparse_model_is_trained_written_judged_and_signed(training, tmp_path)
     said = subprocess.run([sys.executable, "-c", code, tmp_path / "out" / "cheap"], capture_output=True, text=True,
                           check=True)  # fmt: skip
     assert said.stdout.strip() == "40 x 32: 5 of 20 blocks of 8"
+    assert json.loads(json.dumps(_summary(found)))["verdict"] == "ACCEPT"
     again = assay.compress_training(training, SHORT, tmp_path / "out", claim=QUICK, resume=True)
     assert again.training == found.training
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
 
 
-def test_a_mixture_of_experts_is_trained_and_judged_on_the_trainings_own_held_out_data(tmp_path):
-    training = write(tmp_path, JUDGED)
-    settings = CompressSettings(Mixture(8, 2), steps=20, seeds=1)
-    claim = ClaimSettings(margin=Margin(0.5), costs=(Cost.THROUGHPUT,), rounds=3, turns=2)
-    found = compress_training(training, settings, tmp_path / "out", claim=claim)
-    assert found.judgement.data.path == training
-    assert found.judgement.decision.quality is not None, found.judgement.decision.findings
-    assert load_model(tmp_path / "out" / "cheap").feed_forward.moe.router.num_experts == 8
+def test_a_mixture_of_experts_is_judged_on_the_trainings_own_held_out_data_and_the_verdict_is_printed(tmp_path):
+    training, output = write(tmp_path, JUDGED), tmp_path / "out"
+    options = ("--moe", "8x2", "--steps", "20", "--seeds", "1", "--margin", "0.5", "-o", str(output))
+    done = CliRunner().invoke(app, ["compress", str(training), *options])
+    assert isinstance(done.exception, SystemExit | None), done.output
+    verdict = next((output / "runs").glob("*/certificate.json"))
+    assert {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[json.loads(verdict.read_bytes())["verdict"]] == done.exit_code
+    assert "8 experts of 16, 2 for a token: 32 instead of 64" in " ".join(done.stdout.split())
+    assert str(output / "cheap") in done.stdout
+    assert not (output / "data.py").exists()
+    assert load_model(output / "cheap").feed_forward.moe.router.num_experts == 8
+
+
+@pytest.mark.parametrize("method", [Sparse(0.8), Mixture(8, 2)], ids=["sparse", "moe"])
+def test_the_example_serves_both_methods(method):
+    example = Path(__file__).parents[2] / "examples" / "train_bytes.py"
+    compression = prepare(example, CompressSettings(method, steps=400, modules="*feed_forward*"))
+    assert len(compression.choice.layers) == (4 if isinstance(method, Sparse) else 2)
+    assert compression.data.path == example
 
 
 def test_training_can_begin_with_the_weights_of_a_model_folder(training, tmp_path):
@@ -95,7 +111,7 @@ UNUSABLE = {
                                       "one of held_out and score"),
     "what lies beside it": ("import torch\n", "import torch\nimport beside\n", "imports what lies beside it"),
     "a model that fails": ("return Net()", "return Net(1)", r"make_model\(\) fails"),
-    "a loss that fails": ("model(x), targets)", "model(x), targets[:, :3])", "loss of a first batch fails"),
+    "a loss that fails": ("model(x), targets)", "model(x), targets.missing)", "loss of a first batch fails"),
     "a layer whose weight is read": ("x = torch.relu(self.first(x))", "x = self.first(x) + self.first.weight.sum()",
                                      "does not run with the converted layers"),
 }  # fmt: skip

@@ -34,8 +34,8 @@ A run that was interrupted goes on with --resume, from a state at most 30 second
 Exit code: 0 accepted, 1 rejected, 2 bad input, 3 inconclusive, 4 this machine lacks something, 70 a fault of Assay's
 own, 130 interrupted.
 
-Example: assay compress examples/train_bytes.py --sparse 0.8 --block 32 --steps 300
-Example: assay compress examples/train_bytes.py --moe 8x2 --steps 300
+Example: assay compress examples/train_bytes.py --sparse 0.8 --modules '*feed_forward*' --steps 400 --margin 3%
+Example: assay compress examples/train_bytes.py --moe 8x2 --steps 400 --margin 3%
 Example: assay compress train.py --sparse 0.9 --dense trained/ --data held_out.py --margin 1%
 """
 
