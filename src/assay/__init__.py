@@ -25,6 +25,7 @@ _HOMES = {
     "verify": "assay.api",
     "optimize": "assay.api",
     "judge_model": "assay.claims.judging",
+    "compress_training": "assay.compress.run",
     "apply": "assay.api",
     "apply_to_training": "assay.api",
     "Referee": "assay.referee.judge",

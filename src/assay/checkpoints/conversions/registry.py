@@ -8,12 +8,16 @@ from typing import Any
 
 from torch import nn
 
+from assay.checkpoints.conversions import block_sparse, mixture
 from assay.errors import InputError
 
 Convert = Callable[[nn.Module, Mapping[str, Any]], nn.Module]
 """From a model and settings (plain JSON) to the converted model; the weights that it makes are loaded over."""
 
-CONVERSIONS: dict[str, Convert] = {}
+CONVERSIONS: dict[str, Convert] = {
+    block_sparse.NAME: block_sparse.to_block_sparse,
+    mixture.NAME: mixture.to_mixtures,
+}
 """By name. A new one is a file beside this one and a line here."""
 
 
@@ -44,7 +48,7 @@ def apply_conversions(model: nn.Module, conversions: Iterable[Conversion]) -> nn
         if convert is None:
             raise InputError(
                 "this Assay knows no such conversion", value=step.name[:100],
-                rule=f"one of: {', '.join(CONVERSIONS) or 'none'}", next_step="update Assay",
+                rule=f"one of: {', '.join(CONVERSIONS)}", next_step="update Assay",
             )  # fmt: skip
         model = convert(model, step.settings)
     return model

@@ -1,0 +1,136 @@
+"""`assay compress TRAIN.py`: a cheaper model, and whether it is as good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assay import compress as compressing
+from assay.claims.quality import Margin
+from assay.claims.settings import ClaimSettings, parse_costs
+from assay.claims.terminal import render_claim
+from assay.cli.exits import BY_VERDICT
+from assay.cli.output import JsonFlag, print_json
+from assay.errors import InputError
+from assay.report.progress import ProgressLine
+from assay.report.terminal import make_console
+
+HELP = """Make a model cheaper, and certify that it is as good.
+
+TRAIN.py is a training (make_model, make_optimizer, loss, get_batch; docs/training.md). With --sparse its linear layers
+lose blocks of weights while it trains; with --moe its feed-forward layers become mixtures of experts. The dense model
+gets as many steps on the same batches. Both are written as model folders, loaded again in fresh processes, and judged
+as assay judge-model does: not worse than the margin on held-out data, and cheaper.
+
+Held-out data and their score are held_out() and score(outputs, targets) of --data FILE or of TRAIN.py; without any they
+are batches of numbers that training never uses, scored by the training's loss.
+
+A run that was interrupted goes on with --resume, from a state at most 30 seconds old. docs/compress.md has the rest.
+
+Exit code: 0 accepted, 1 rejected, 2 bad input, 3 inconclusive, 4 this machine lacks something, 70 a fault of Assay's
+own, 130 interrupted.
+
+Example: assay compress examples/train_bytes.py --sparse 0.8 --modules '*feed_forward*' --steps 400 --margin 3%
+Example: assay compress examples/train_bytes.py --moe 8x2 --steps 400 --margin 3%
+Example: assay compress train.py --sparse 0.9 --dense trained/ --data held_out.py --margin 1%
+"""
+
+
+def compress(
+    training: Annotated[Path, typer.Argument(help="The training.", metavar="TRAIN.py")],
+    sparse: Annotated[
+        float | None, typer.Option("--sparse", help="The share of blocks that goes, such as 0.9.")
+    ] = None,
+    block: Annotated[int, typer.Option("--block", help="With --sparse: the blocks' side, 8, 16, 32 or 64.")] = 32,
+    moe: Annotated[str, typer.Option("--moe", metavar="ExK", help="Experts, and how many for a token: 16x2.")] = "",
+    width: Annotated[int | None, typer.Option("--width", help="With --moe: of an expert.")] = None,
+    modules: Annotated[
+        str, typer.Option("--modules", metavar="GLOBS", help="Which layers, by names: 'blocks.*.up,head'.")
+    ] = "",
+    steps: Annotated[int, typer.Option("--steps", help="Of the dense model's training.")] = 1000,
+    further: Annotated[
+        int | None, typer.Option("--further", help="Of both models' training after it; as many without it.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="How many times, each from other initial weights.")] = 3,
+    dense: Annotated[
+        Path | None, typer.Option("--dense", metavar="DIR", help="Begin with this model folder's weights.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="Held-out data and their score.")] = None,
+    margin: Annotated[
+        str, typer.Option("--margin", help="Worse by this is as good: in the score's unit, or 1%.")
+    ] = "0.02",
+    cost: Annotated[
+        str, typer.Option("--cost", help="What is claimed: latency, throughput, training, memory, size.")
+    ] = "throughput",
+    at_most: Annotated[
+        float, typer.Option("--at-most", help="The share of the dense model's cost that is claimed.")
+    ] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where all is written; runs/compress-TRAIN.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose, train, write, judge, print, exit with the verdict's code."""
+    settings = compressing.CompressSettings(_method(sparse, block, moe, width), steps, further, seeds, modules)
+    claim = ClaimSettings(margin=Margin.parse(margin), costs=parse_costs(cost), at_most=at_most)
+    folder = output or Path("runs") / f"compress-{training.stem}"
+    console = make_console(stderr=as_json)
+    with ProgressLine() as progress:
+        progress("choosing layers", 0.0)
+        prepared = compressing.prepare(training, settings, claim, data, dense)
+        progress.close()
+        _print_plan(prepared, console)
+        try:
+            found = compressing.compress(prepared, folder, resume=resume, progress=progress)
+        except KeyboardInterrupt:
+            progress.close()
+            make_console(stderr=True).print(f"What was trained is in {folder}; --resume goes on.", soft_wrap=True)
+            raise
+    if as_json:
+        print_json(_summary(found))
+    else:
+        _print_result(found, console)
+    raise typer.Exit(BY_VERDICT[found.judgement.verdict])
+
+
+def _method(sparse: float | None, block: int, moe: str, width: int | None) -> Any:
+    if (sparse is None) == (not moe):
+        raise InputError(
+            "one of --sparse and --moe says what to do", value="both" if moe else "neither",
+            rule="one of them in a run", next_step="assay compress train.py --sparse 0.9, or --moe 16x2",
+        )  # fmt: skip
+    if sparse is not None:
+        if width is not None:
+            raise InputError("--width belongs to --moe", value=str(width))
+        return compressing.Sparse(sparse, block)
+    return compressing.Mixture.parse(moe, width)
+
+
+def _print_plan(prepared: Any, console: Console) -> None:
+    """What will be done, before anything takes long."""
+    table = Table("layer", "size", "becomes", box=None, padding=(0, 3, 0, 0))
+    for layer in prepared.choice.layers:
+        table.add_row(layer.name, f"{layer.out_features} x {layer.in_features}", layer.becomes)
+    for name, reason in prepared.choice.left.items():
+        table.add_row(name, "", f"stays: {reason}", style="dim")
+    console.print(table)
+    for sentence in prepared.words:
+        console.print(sentence)
+
+
+def _print_result(found: Any, console: Console) -> None:
+    render_claim(found.certificate, found.run.certificate, console)
+    for name, path in (("Page", found.run.page), ("Dense", found.folder.dense), ("Cheap", found.folder.cheap)):
+        console.print(f"{name:<12} {path}", soft_wrap=True)
+
+
+def _summary(found: Any) -> dict[str, Any]:
+    folder = found.folder
+    return {"output": str(folder.path), "dense": str(folder.dense), "cheap": str(folder.cheap),
+            "certificate": str(found.run.certificate), "training": found.training,
+            **found.judgement.to_json()}  # fmt: skip

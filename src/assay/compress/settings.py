@@ -1,0 +1,106 @@
+"""What is to be done to a model, fixed before the first step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assay.errors import InputError
+from assay.sparse.layout import check_block
+
+_MIXTURE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
+FEWEST_STEPS = 20
+"""Fewer leave no room for pruning in steps and for training after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """Linear layers lose this share of their blocks. Raises InputError for what is no share, and no block."""
+
+    sparsity: float
+    block: int = 32
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise InputError("the sparsity is no share", value=f"{self.sparsity:g}",
+                             rule="above 0 and below 1: 0.9 removes nine blocks of ten")  # fmt: skip
+        check_block(self.block)
+
+    def __str__(self) -> str:
+        return f"{self.sparsity:.4g} of the blocks of {self.block} x {self.block} go"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Feed-forward layers become mixtures of experts: so many, so many of them for a token, each so wide.
+
+    Without a width the experts of one token are together half as wide as the dense layer. Raises InputError for
+    numbers that are no mixture.
+    """
+
+    experts: int
+    per_token: int
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.experts < 2 or not 1 <= self.per_token <= self.experts or (self.width is not None and self.width < 1):
+            raise InputError(
+                "this is no mixture of experts", value=str(self),
+                rule="two experts at least, from 1 to all of them for a token, and a positive width",
+            )  # fmt: skip
+
+    def width_in(self, dense: int) -> int:
+        """An expert's width where the dense layer has this one; 0 where there is none."""
+        return dense // (2 * self.per_token) if self.width is None else self.width
+
+    @classmethod
+    def parse(cls, text: str, width: int | None = None) -> Mixture:
+        """`16x2`: sixteen experts, two for each token. Raises InputError for anything else."""
+        match = _MIXTURE.fullmatch(text.strip())
+        if match is None:
+            raise InputError("not a mixture of experts", value=text[:100],
+                             rule="experts x experts per token, such as 16x2")  # fmt: skip
+        return cls(int(match[1]), int(match[2]), width)
+
+    def __str__(self) -> str:
+        return f"{self.experts}x{self.per_token}" + (f", width {self.width}" if self.width is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class CompressSettings:
+    """How a model is made cheaper.
+
+    Args:
+        method: what is done to it.
+        steps: of the dense model's training, before anything is done to it.
+        further: of both models' training after that, on the same batches; None for as many as `steps`.
+        seeds: how many times, each from its own initial weights.
+        modules: which linear layers, as patterns of their names with commas; empty for the usual choice.
+
+    Raises InputError for settings that cannot give a model.
+    """
+
+    method: Sparse | Mixture
+    steps: int = 1000
+    further: int | None = None
+    seeds: int = 3
+    modules: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.further_steps) < FEWEST_STEPS:
+            raise InputError("these are too few steps", value=f"{self.steps}, then {self.further_steps}",
+                             rule=f"{FEWEST_STEPS} at least of either kind")  # fmt: skip
+        if not 1 <= self.seeds <= 100:
+            raise InputError("these are no seeds", value=str(self.seeds), rule="from 1 to 100 of them")
+
+    @property
+    def further_steps(self) -> int:
+        """Of both models, after the conversion of one."""
+        return self.steps if self.further is None else self.further
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping: runs with the same one can go on with each other's work."""
+        kind = {Sparse: "sparse", Mixture: "moe"}[type(self.method)]
+        return {"method": kind, **asdict(self.method), "steps": self.steps, "further": self.further_steps,
+                "seeds": self.seeds, "modules": self.modules}  # fmt: skip
