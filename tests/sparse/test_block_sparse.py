@@ -172,3 +172,11 @@ def test_nan_and_infinity_go_where_a_dense_product_puts_them(instruction_set):
     assert y[3].isnan().all()
     assert y[4].isinf().all()
     assert y[[0, 1, 2, 5]].isfinite().all()
+
+
+def test_the_operator_itself_refuses_what_would_read_other_memory():
+    x, values, layout, _, bias = draw(4, 48, 64, 16, torch.float32)
+    tensors = list(layout.tensors)
+    for wrong in ((x, values.double(), 48, bias), (x, values[1:], 48, bias), (x, values, 80, None), (x, values, 48, x)):
+        with pytest.raises(InputError, match="do not fit each other"):
+            torch.ops.assay.block_sparse_mm(wrong[0], wrong[1], tensors, wrong[2], wrong[3])

@@ -16,15 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.sparse import choices, functional, reference
+from assay.sparse import choices, functional, ops, reference
 from assay.sparse.layout import BlockLayout
 
 SPARSE, DENSE, PREPACKED = "sparse", "dense", "dense, prepacked"
-_ROUNDS = 5
-_LONGEST_S = 0.2
-"""Rounds end here at the latest, after the second: the smallest of two times is within 3 % on a quiet machine."""
-_KEEP_SPARSE = 1.03
+_ROUNDS = 7
+_WINDOW_S = 0.002
+"""Calls are repeated up to it: the smallest of seven windows repeats to 1 % on a quiet machine, of calls to 10 %."""
+_LONGEST_S = 0.3
+"""Rounds end here at the latest, after the second."""
+_KEEP_SPARSE = 1.01
 """Dense has to win by more: below it the difference is noise, and sparse needs less memory."""
+_MOST_READY = 1024
+"""Shapes that are remembered: sequences of every length would fill memory otherwise."""
 
 Product = Callable[[Tensor, Tensor, BlockLayout, Tensor | None], Tensor]
 
@@ -49,6 +53,7 @@ class Chooser:
 
     def __init__(self) -> None:
         self.choices: dict[tuple[Any, ...], Choice] = {}
+        self._ready: dict[tuple[Any, ...], Product] = {}
         self._weights: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Chooser:
@@ -57,23 +62,38 @@ class Chooser:
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"choices": self.choices, "_weights": {}}
+        return {"choices": self.choices, "_ready": {}, "_weights": {}}
 
     def product(self, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
         """x [..., in_features] to [..., out_features], as `functional.block_sparse_mm`."""
-        if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or x.dtype != values.dtype:
-            return functional.block_sparse_mm(x, values, layout, bias)
+        training = torch.is_grad_enabled() and (
+            x.requires_grad or values.requires_grad or (bias is not None and bias.requires_grad)
+        )
+        seen = (x.shape, x.dtype, x.is_cpu, training, values.dtype, torch.get_num_threads())
+        product = self._ready.get(seen)
+        if product is None:
+            if len(self._ready) >= _MOST_READY:
+                self._ready.clear()
+            product = self._ready[seen] = self._prepare(x, values, layout, bias, training)
+        if x.dim() == 2:
+            return product(x, values, layout, bias)
+        return product(x.reshape(-1, x.shape[-1]), values, layout, bias).view(*x.shape[:-1], layout.out_features)
+
+    def _prepare(self, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None, training: bool) -> Product:
+        """What such calls take from now on."""
+        if not x.is_cpu or x.dtype not in ops.KINDS or x.dtype != values.dtype or not x.numel() or not layout.blocks:
+            return functional.block_sparse_mm
         functional.check_operands(x, values, layout, bias)
-        rows = x.numel() // max(layout.in_features, 1)
-        if rows == 0 or layout.blocks == 0:
-            return functional.block_sparse_mm(x, values, layout, bias)
-        training = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, values, bias))
+        rows = x.numel() // layout.in_features
         key = (layout.blocks, 1 << (rows - 1).bit_length(), x.dtype, training, torch.get_num_threads())
-        choice = self.choices.get(key)
-        if choice is None:
-            choice = self.choices[key] = self._choose(key, x, values, layout, bias)
-        y = self._products(training)[choice.taken](x.reshape(rows, -1), values, layout, bias)
-        return y.view(*x.shape[:-1], layout.out_features)
+        if key not in self.choices:
+            self.choices[key] = self._choose(key, x, values, layout, bias)
+        return self._products(training)[self.choices[key].taken]
+
+    def layout_changed(self) -> None:
+        """Choose again: another number of blocks may pay differently."""
+        self._ready.clear()
+        self._weights.clear()
 
     def explain(self) -> str:
         """A line for each number of rows that has been met."""
@@ -86,7 +106,7 @@ class Chooser:
 
     def _products(self, training: bool) -> dict[str, Product]:
         if training:
-            return {SPARSE: _sparse, DENSE: _dense_training}
+            return {SPARSE: _sparse_training, DENSE: _dense_training}
         return {SPARSE: _sparse, DENSE: self._dense, PREPACKED: self._prepacked}
 
     def _choose(
@@ -109,15 +129,16 @@ class Chooser:
         """Seconds of each product on these operands: the smallest of rounds in turns, after one that warms up."""
         if x.dtype != torch.float32 or not torch._C._has_mkldnn:
             products = {name: product for name, product in products.items() if name != PREPACKED}
-        run = _training_call if training else _call
-        seconds: dict[str, float] = {}
+        make = _training_call if training else _call
+        calls = {name: make(product, x, values, layout, bias) for name, product in products.items()}
+        clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
         started = time.perf_counter()
-        for turn in range(_ROUNDS + 1):
-            for name, product in products.items():
-                spent = run(product, x, values, layout, bias)
-                if turn:
-                    seconds[name] = min(spent, seconds.get(name, spent))
-            if turn >= 2 and time.perf_counter() - started > _LONGEST_S:
+        repeats = {name: max(1, int(_WINDOW_S / max(_window(call, 1, clock), 1e-7))) for name, call in calls.items()}
+        seconds = {name: float("inf") for name in calls}
+        for turn in range(_ROUNDS):
+            for name, call in calls.items():
+                seconds[name] = min(seconds[name], _window(call, repeats[name], clock))
+            if turn and time.perf_counter() - started > _LONGEST_S:
                 break
         return seconds
 
@@ -145,6 +166,12 @@ class Chooser:
 
 
 def _sparse(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
+    if type(x) is not Tensor:  # a fake or another subclass, which has no memory to read
+        return _sparse_training(x, values, layout, bias)
+    return ops.multiply_cpu(x, values, layout.tensors, layout.out_features, bias)
+
+
+def _sparse_training(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
     return functional.product(x, values, list(layout.tensors), layout.out_features, bias)
 
 
@@ -158,17 +185,31 @@ def _fastest(seconds: dict[str, float]) -> str:
     return SPARSE if seconds[SPARSE] <= _KEEP_SPARSE * seconds[best] else best
 
 
-def _call(product: Product, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> float:
-    started = time.perf_counter()
-    product(x, values, layout, bias)
-    return time.perf_counter() - started
+def _window(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
+    """Seconds of one of `repeats` calls, after one that warms up."""
+    call()
+    started = clock()
+    for _ in range(repeats):
+        call()
+    return (clock() - started) / repeats
 
 
-def _training_call(product: Product, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> float:
+def _call(
+    product: Product, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None
+) -> Callable[[], object]:
+    return lambda: product(x, values, layout, bias)
+
+
+def _training_call(
+    product: Product, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None
+) -> Callable[[], object]:
     wanted = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in (x, values)]
     bias = None if bias is None else bias.detach()
-    started = time.perf_counter()
-    y = product(wanted[0], wanted[1], layout, bias)
-    if y.requires_grad:
-        torch.autograd.grad(y, [tensor for tensor in wanted if tensor.requires_grad], torch.ones_like(y))
-    return time.perf_counter() - started
+    slope = x.new_ones(x.shape[0], layout.out_features)
+
+    def step() -> object:
+        y = product(wanted[0], wanted[1], layout, bias)
+        asked = [tensor for tensor in wanted if tensor.requires_grad]
+        return torch.autograd.grad(y, asked, slope) if asked else y
+
+    return step

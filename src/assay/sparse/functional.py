@@ -39,7 +39,7 @@ def product(x: Tensor, values: Tensor, tensors: list[Tensor], out_features: int,
 def check_operands(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> None:
     """Raises InputError where the operands do not fit each other."""
     expected = (layout.blocks, layout.block, layout.block)
-    if tuple(values.shape) != expected:
+    if values.shape != expected:
         raise InputError(
             "the values do not fit the layout", value=f"values of shape {tuple(values.shape)}",
             rule=f"a layout of {layout.blocks} blocks of {layout.block} has values of shape {expected}",
@@ -50,7 +50,7 @@ def check_operands(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor 
             "the input does not fit the layer", value=f"an input of shape {tuple(x.shape)}",
             rule=f"its last dimension is {layout.in_features}",
         )  # fmt: skip
-    if bias is not None and tuple(bias.shape) != (layout.out_features,):
+    if bias is not None and bias.shape != (layout.out_features,):
         raise InputError(
             "the bias does not fit the layer", value=f"a bias of shape {tuple(bias.shape)}",
             rule=f"one element for each of {layout.out_features} outputs",
@@ -59,19 +59,19 @@ def check_operands(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor 
 
 
 def _check_types(x: Tensor, values: Tensor, bias: Tensor | None) -> None:
-    types = {tensor.dtype for tensor in (x, values, bias) if tensor is not None}
-    if len(types) > 1:
+    if x.dtype != values.dtype or (bias is not None and bias.dtype != x.dtype):
+        types = {tensor.dtype for tensor in (x, values, bias) if tensor is not None}
         raise InputError(
             "the operands are of several types", value=", ".join(sorted(map(str, types))),
             rule="x, values and bias share one type", next_step="convert with .to(dtype), or use torch.autocast",
         )  # fmt: skip
-    if x.dtype not in (*ops.KINDS, *_HALVES):
+    if x.dtype not in ops.KINDS and x.dtype not in _HALVES:
         raise InputError(
             "there is no block-sparse product of this type", value=str(x.dtype),
             rule="float32, float64, float16 or bfloat16",
         )  # fmt: skip
-    devices = {tensor.device for tensor in (x, values, bias) if tensor is not None}
-    if len(devices) > 1:
+    if x.device != values.device or (bias is not None and bias.device != x.device):
+        devices = {tensor.device for tensor in (x, values, bias) if tensor is not None}
         raise InputError(
             "the operands are on several devices", value=", ".join(sorted(map(str, devices))), rule="one device",
         )  # fmt: skip

@@ -6,11 +6,12 @@ of its blocks are worked out once, because every backward pass walks the matrix 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from assay.errors import InputError
 
@@ -18,7 +19,7 @@ BLOCKS = (8, 16, 32, 64)
 """Sides of blocks that there are kernels for: 8 is a vector of AVX2, 64 the largest that Triton's and ours share."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockLayout:
     """The kept blocks of an `out_features` x `in_features` matrix; features need not be divisible by `block`.
 
@@ -29,8 +30,15 @@ class BlockLayout:
     out_features: int
     in_features: int
     block: int
-    tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+    tensors: tuple[Tensor, ...]
     """row_starts, columns; the transpose's row_starts, columns; its blocks' numbers here; and ours there. All int64."""
+
+    NAMES: ClassVar[tuple[str, ...]] = (
+        "crow_indices", "col_indices", "turned_crow_indices", "turned_col_indices", "turned_order", "order",
+    )  # fmt: skip
+    """Of the buffers that hold `tensors` in a layer."""
+    STORED: ClassVar[tuple[str, ...]] = NAMES[:2]
+    """Those of a state dict: the others follow from them."""
 
     @classmethod
     def from_mask(cls, mask: Tensor, out_features: int, in_features: int, block: int) -> BlockLayout:
@@ -101,6 +109,16 @@ class BlockLayout:
             rule=f"sorted BSR indices without repetition of {rows} x {wide} blocks of {block}",
             next_step="take them from torch.Tensor.to_sparse_bsr or from BlockLayout",
         )
+
+    @classmethod
+    def of_buffers(cls, module: nn.Module, out_features: int, in_features: int, block: int) -> BlockLayout:
+        """The layout that a layer keeps in its buffers `NAMES`."""
+        tensors = tuple(module.get_buffer(name) for name in cls.NAMES)
+        return cls(out_features, in_features, block, tensors)
+
+    def named(self) -> Iterator[tuple[str, Tensor]]:
+        """The buffers' names and tensors."""
+        return zip(self.NAMES, self.tensors, strict=True)
 
     @property
     def row_starts(self) -> Tensor:
@@ -175,7 +193,7 @@ class BlockLayout:
     def to(self, device: torch.device | str) -> BlockLayout:
         """The same on another device."""
         moved = [each.to(device) for each in self.tensors]
-        return BlockLayout(self.out_features, self.in_features, self.block, tuple(moved))  # type: ignore[arg-type]
+        return BlockLayout(self.out_features, self.in_features, self.block, tuple(moved))
 
 
 def turn(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:

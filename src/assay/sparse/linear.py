@@ -14,7 +14,6 @@ from assay.sparse import dispatch, functional, ops, reference
 from assay.sparse.layout import BlockLayout, check_block, split_blocks
 
 _VERSION = 1
-_NAMES = ("crow_indices", "col_indices", "turned_crow_indices", "turned_col_indices", "turned_order", "order")
 
 
 class BlockSparseLinear(nn.Module):
@@ -42,6 +41,7 @@ class BlockSparseLinear(nn.Module):
             shape = -(-out_features // block), -(-in_features // block)
             layout = BlockLayout.from_mask(torch.ones(shape, dtype=torch.bool), out_features, in_features, block)
         self._check_layout(layout)
+        self._layout: BlockLayout | None = None
         self._adopt(layout.to(device or "cpu"))
         empty = torch.empty(layout.blocks, block, block, device=device, dtype=dtype or torch.get_default_dtype())
         self.values = nn.Parameter(ops.packed(empty))
@@ -76,8 +76,10 @@ class BlockSparseLinear(nn.Module):
     @property
     def layout(self) -> BlockLayout:
         """The kept blocks."""
-        tensors = tuple(getattr(self, name) for name in _NAMES)
-        return BlockLayout(self.out_features, self.in_features, self.block, tensors)
+        known = self._layout
+        if known is None or known.tensors[0] is not self._buffers["crow_indices"]:  # .to() makes new buffers
+            known = self._layout = BlockLayout.of_buffers(self, self.out_features, self.in_features, self.block)
+        return known
 
     def reset_parameters(self) -> None:
         """As torch.nn.Linear does, with the inputs that a layer of this density has on average for its fan-in."""
@@ -151,8 +153,8 @@ class BlockSparseLinear(nn.Module):
             )  # fmt: skip
 
     def _adopt(self, layout: BlockLayout) -> None:
-        for name, tensor in zip(_NAMES, layout.tensors, strict=True):
-            self.register_buffer(name, tensor, persistent=name in _NAMES[:2])
+        for name, tensor in layout.named():
+            self.register_buffer(name, tensor, persistent=name in BlockLayout.STORED)
 
     def _replace(self, layout: BlockLayout, values: Tensor) -> None:
         """Other blocks in the same Parameter, so that an optimizer that holds it goes on with it."""
@@ -167,6 +169,7 @@ class BlockSparseLinear(nn.Module):
                 next_step="delete outputs and losses, or run backward, before changing the layout",
             ) from error  # fmt: skip
         self._adopt(layout)
+        self.choice.layout_changed()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], strict: bool,
@@ -189,11 +192,11 @@ class BlockSparseLinear(nn.Module):
         )
 
     def _take_layout(self, state_dict: dict[str, Any], prefix: str) -> None:
-        starts, columns = (state_dict.get(prefix + name) for name in _NAMES[:2])
+        starts, columns = (state_dict.get(prefix + name) for name in BlockLayout.STORED)
         weight = state_dict.get(prefix + "weight")
         if weight is not None and prefix + "values" not in state_dict:
             state_dict[prefix + "values"] = self._cut(state_dict.pop(prefix + "weight"), prefix)
-            state_dict.update({prefix + name: getattr(self, name) for name in _NAMES[:2]})
+            state_dict.update({prefix + name: getattr(self, name) for name in BlockLayout.STORED})
         elif starts is not None and columns is not None:
             layout = BlockLayout.from_bsr(starts, columns, self.out_features, self.in_features, self.block)
             layout = layout.to(self.values.device)

@@ -23,6 +23,7 @@ from torch import Tensor
 from assay.sparse.gpu import blocks
 from assay.sparse.layout import turn
 from assay.sparse.library import Gradient, Multiply, check, kernels
+from assay.sparse.operands import check_operands
 
 KINDS = {torch.float32: 0, torch.float64: 1}
 """Element types of the kernels, by their number in arguments.h."""
@@ -59,6 +60,7 @@ def _pointer(tensor: Tensor | None) -> int | None:
 def _multiply(
     x: Tensor, values: Tensor, scales: Tensor | None, layout: Sequence[Tensor], out_features: int, bias: Tensor | None
 ) -> Tensor:
+    check_operands(x, values, scales, layout, out_features, bias, KINDS)
     x, values = _rows(x), packed(values)
     bias = None if bias is None else bias.contiguous()
     y = x.new_empty(x.shape[0], out_features)
@@ -72,7 +74,8 @@ def _multiply(
     return y
 
 
-def _mm_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
+def multiply_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
+    """`block_sparse_mm` of plain CPU tensors without a gradient, past the dispatcher, whose Python part costs 15 us."""
     return _multiply(x, values, None, layout, out_features, bias)
 
 
@@ -107,7 +110,7 @@ def _transpose_cpu(values: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
 
 
 def _mm_transposed_cpu(g: Tensor, values: Tensor, layout: Sequence[Tensor], in_features: int) -> Tensor:
-    return _mm_cpu(g, _transpose_cpu(values, layout[4], layout[5]), turn(layout), in_features, None)
+    return multiply_cpu(g, _transpose_cpu(values, layout[4], layout[5]), turn(layout), in_features, None)
 
 
 def _mm_fake(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
@@ -193,7 +196,7 @@ def _transpose_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("block_sparse_mm", _mm_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward),
+    ("block_sparse_mm", multiply_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward),
     (
         "block_sparse_mm_transposed", _mm_transposed_cpu, blocks.multiply_transposed, _mm_transposed_fake,
         _mm_transposed_setup, _mm_transposed_backward,

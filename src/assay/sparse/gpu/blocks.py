@@ -13,14 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from assay.sparse import reference
-from assay.sparse.gpu.support import kernels, launch, line, near, power_of_two, precision, usable
+from assay.sparse.gpu.support import DTYPES, kernels, launch, line, near, power_of_two, precision, usable
+from assay.sparse.operands import check_operands
 
 
 def multiply(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
     """`block_sparse_mm`: x [rows, in] times the matrix transposed, plus bias: [rows, out]."""
     if not usable(x):
         return reference.multiply(x, values, layout, out_features, bias)
-    return _product(x, values, None, layout[0], layout[1], None, out_features, bias)
+    return _product(x, values, None, layout[:2], None, out_features, bias)
 
 
 def multiply_int8(
@@ -29,14 +30,14 @@ def multiply_int8(
     """`block_sparse_mm_int8`: values are int8, and output o is scaled by scales[o]."""
     if not usable(x):
         return reference.multiply_int8(x, values, scales, layout, out_features, bias)
-    return _product(x, values, scales, layout[0], layout[1], None, out_features, bias)
+    return _product(x, values, scales, layout[:2], None, out_features, bias)
 
 
 def multiply_transposed(g: Tensor, values: Tensor, layout: Sequence[Tensor], in_features: int) -> Tensor:
     """`block_sparse_mm_transposed`: g [rows, out] times the matrix: [rows, in]. Values are read where they lie."""
     if not usable(g):
         return reference.multiply_transposed(g, values, layout, in_features)
-    return _product(g, values.transpose(1, 2), None, layout[2], layout[3], layout[4], in_features, None)
+    return _product(g, values.transpose(1, 2), None, layout[2:4], layout[4], in_features, None)
 
 
 def sampled(x: Tensor, g: Tensor, layout: Sequence[Tensor], block: int) -> Tensor:
@@ -77,17 +78,18 @@ three on an H100's, and one on the GPUs that have 99 KiB."""
 
 
 def _product(
-    x: Tensor, values: Tensor, scales: Tensor | None, row_starts: Tensor, columns: Tensor, order: Tensor | None,
+    x: Tensor, values: Tensor, scales: Tensor | None, layout: Sequence[Tensor], order: Tensor | None,
     out_features: int, bias: Tensor | None,
 ) -> Tensor:  # fmt: skip
+    check_operands(x, values, scales, layout, out_features, bias, DTYPES)
     x = near(x)
     y = x.new_empty(x.shape[0], out_features)
-    block, block_rows = values.shape[-1], row_starts.numel() - 1
+    block, block_rows = values.shape[-1], layout[0].numel() - 1
     rows = power_of_two(x.shape[0], 16, _WIDE if x.element_size() == 2 else _NARROW)
     inner = line(x)
     launch(
         kernels("block_kernels").multiply, -(-x.shape[0] // rows) * block_rows, x,
-        x, values, _flat(scales), _flat(bias), y, row_starts, columns, order, x.shape[0], x.shape[1], out_features,
+        x, values, _flat(scales), _flat(bias), y, layout[0], layout[1], order, x.shape[0], x.shape[1], out_features,
         block_rows, *x.stride(), *values.stride(), y.stride(0),
         BLOCK=block, ROWS=rows, INNER=inner, RUN=min(block, inner), PRECISION=precision(x), **_SCHEDULE,
     )  # fmt: skip
