@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from assay.sparse.gpu import blocks
+from assay.sparse.gpu import blocks, grouped
 
 INSTALLED = importlib.util.find_spec("triton") is not None
 if INSTALLED and not torch.cuda.is_available() and "triton" not in sys.modules:
@@ -22,6 +22,8 @@ OPERATORS = {
     "block_sparse_sampled": blocks.sampled,
     "block_transpose": blocks.transposed,
     "block_sparse_mm_int8": blocks.multiply_int8,
+    "gathered_mm": grouped.multiply,
+    "grouped_outer": grouped.outer,
 }
 
 

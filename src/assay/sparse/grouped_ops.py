@@ -3,7 +3,7 @@
 Two operators are closed under differentiation: the product of every group's rows with the group's own matrix, and the
 product of every group's rows, transposed, with other rows of it (the matrices' gradient). Both may read x's rows
 through an index, so that a mixture's tokens are gathered while they are packed. On a CPU they run the kernels beside
-this file, elsewhere `reference.py`.
+this file, on NVIDIA's GPUs those of `gpu`, and `reference.py` elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.sparse import reference
+from assay.sparse.gpu import grouped as gpu
 from assay.sparse.library import Grouped, check, kernels
 
 KINDS = {torch.float32: 0, torch.float64: 1}
@@ -147,11 +147,11 @@ def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("gathered_mm", _mm_cpu, reference.grouped, _mm_fake, _mm_setup, _mm_backward),
-    ("grouped_outer", _outer_cpu, reference.grouped_outer, _outer_fake, _outer_setup, _outer_backward),
+    ("gathered_mm", _mm_cpu, gpu.multiply, _mm_fake, _mm_setup, _mm_backward),
+    ("grouped_outer", _outer_cpu, gpu.outer, _outer_fake, _outer_setup, _outer_backward),
 )
-for _name, _native, _plain, _fake, _setup, _backward in _OPERATORS:
+for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
     _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _plain, "CUDA")
+    _LIBRARY.impl(_name, _gpu, "CUDA")
     torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
     torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)

@@ -7,11 +7,10 @@ from assay.sparse import ops, reference
 from assay.sparse.functional import block_sparse_mm
 from assay.sparse.gpu import blocks, support
 from assay.sparse.layout import BLOCKS, BlockLayout
+from tests.gpu.agreement import agree
 
 SIZES = [(1, 64, 64), (33, 70, 50), (2, 5, 3), (0, 40, 40)]
 """Rows, outputs and inputs: one row, edges that no block divides, a matrix smaller than a block, no rows at all."""
-ROUNDING = {torch.float32: 2e-6, torch.float16: 2**-11, torch.bfloat16: 2**-8}
-"""Half a unit in the last place of halves, which are rounded once; float32 sums round at each of up to 300 products."""
 
 
 def draw(rows, outputs, inputs, block, dtype=torch.float32, density=0.6, device="cpu"):
@@ -24,14 +23,6 @@ def draw(rows, outputs, inputs, block, dtype=torch.float32, density=0.6, device=
         return torch.randn(*shape, generator=generator).to(device, dtype)
 
     return normal(rows, inputs), normal(layout.blocks, block, block), layout, normal(rows, outputs), normal(outputs)
-
-
-def agree(found, expected):
-    """Within the rounding of the found type, relative to the largest element."""
-    assert found.shape == expected.shape
-    if found.numel():
-        largest = max(1.0, float(expected.abs().max()))
-        assert float((found.double() - expected).abs().max()) <= 1.01 * ROUNDING[found.dtype] * largest
 
 
 @pytest.mark.parametrize("block", BLOCKS)
