@@ -24,6 +24,7 @@ _HOMES = {
     "audit": "assay.api",
     "verify": "assay.api",
     "optimize": "assay.api",
+    "judge_model": "assay.claims.judging",
     "apply": "assay.api",
     "apply_to_training": "assay.api",
     "Referee": "assay.referee.judge",

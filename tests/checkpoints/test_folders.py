@@ -90,6 +90,11 @@ def test_a_slice_of_a_larger_tensor_is_stored_as_large_as_it_is(tmp_path):
     assert (tmp_path / "model" / "weights.safetensors").stat().st_size < large.nbytes
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_source(tmp_path):
+    folder = write_folder(tmp_path / "model", SOURCE, model_of())
+    assert folder.weights().stat().st_mode == folder.source.stat().st_mode
+
+
 def test_loading_leaves_torchs_random_numbers_alone(tmp_path):
     write_folder(tmp_path / "model", SOURCE, model_of())
     torch.manual_seed(5)

@@ -23,6 +23,7 @@ OPERATORS = {
     "block_transpose": blocks.transposed,
     "block_sparse_mm_int8": blocks.multiply_int8,
     "gathered_mm": grouped.multiply,
+    "scattered_mm": grouped.scattered,
     "grouped_outer": grouped.outer,
 }
 

@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from assay.errors import InputError
 from assay.moe import MoE, MoEFeedForward, collect_losses
@@ -72,6 +73,8 @@ def test_one_token_and_no_token_are_right():
     assert empty.auxiliary_loss == 0
     assert empty.z_loss == 0
     assert empty.expert_counts.tolist() == [0] * 5
+    (empty.hidden_states.sum() + empty.router_loss).backward()
+    assert all(not p.grad.any() for p in moe.parameters())
 
 
 def test_all_tokens_to_one_expert_leaves_the_others_empty_and_without_gradient():
@@ -155,6 +158,7 @@ def test_compilation_keeps_one_graph_and_the_values(router, capacity_factor):
     wanted.hidden_states.sum().backward()
     for a, b in zip(model.parameters(), moe.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+    assert all(torch.equal(a, b) for a, b in zip(model.buffers(), moe.buffers(), strict=True))
     with pytest.raises(InputError, match="the input of a mixture of experts holds NaN"):
         compiled(x / 0)
 
@@ -271,3 +275,21 @@ def test_the_drop_in_compiles_to_one_graph_and_still_keeps_its_losses():
     wanted = model.moe(x)
     torch.testing.assert_close(torch.compile(model, fullgraph=True, backend="aot_eager")(x), wanted.hidden_states)
     torch.testing.assert_close(collect_losses(model), wanted.router_loss)
+
+
+def test_activation_checkpointing_changes_no_gradient():
+    model = layer().as_feed_forward()
+    x = torch.randn(7, H, dtype=torch.float64, requires_grad=True)
+    gradients = []
+    for run in (model, lambda x: checkpoint(model, x, use_reentrant=False)):
+        loss = run(x).sum() + collect_losses(model)
+        gradients.append(torch.autograd.grad(loss, [x, *model.parameters()]))
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_whole_model_that_has_run_can_be_pickled(tmp_path):
+    model = layer().as_feed_forward()
+    x = torch.randn(7, H, dtype=torch.float64)
+    y = model(x)
+    torch.save(model, tmp_path / "model.pt")
+    assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=False)(x), y)

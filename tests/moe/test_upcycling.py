@@ -154,10 +154,14 @@ def test_what_only_looks_like_a_feed_forward_layer_is_left_alone():
         def forward(self, x, mask):
             return super().forward(x) * mask
 
+    class Lookup(FeedForward):
+        def forward(self, x):
+            return super().forward(x.hidden)
+
     narrowing = nn.Sequential(nn.Linear(H, I), nn.ReLU(), nn.Linear(I, 3))
     hard = nn.Sequential(nn.Linear(H, I), nn.Hardswish(), nn.Linear(I, H))
     attention = nn.TransformerEncoderLayer(H, 2, I)
-    model = nn.ModuleList([Residual(), TwoInputs(), narrowing, hard, attention])
+    model = nn.ModuleList([Residual(), TwoInputs(), Lookup(), narrowing, hard, attention])
     assert find_feed_forwards(model) == ()
     with pytest.raises(InputError, match="no dense feed-forward layer"):
         upcycle(model, num_experts=4, num_experts_per_tok=2)

@@ -6,7 +6,7 @@ from torch.library import opcheck
 
 from assay.errors import InputError
 from assay.sparse import reference
-from assay.sparse.grouped import gathered_mm, grouped_mm
+from assay.sparse.grouped import gathered_mm, group_rows, grouped_mm, scattered_mm
 from assay.sparse.library import INSTRUCTION_SETS, ISA_VARIABLE, _processor_flags
 
 ABLE = [name for name, needs in INSTRUCTION_SETS.items() if set(needs) <= _processor_flags()]
@@ -21,12 +21,18 @@ def isa(request, monkeypatch):
     monkeypatch.setenv(ISA_VARIABLE, request.param)
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request):
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Derivatives are thousands of tiny products, which waiting for other threads would make slow."""
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request, one_thread):
+    torch.set_num_threads(request.param)
 
 
 def draw(*shape, dtype=torch.float32, seed=0):
@@ -63,9 +69,11 @@ def test_a_grouped_product_and_its_gradients_are_each_groups_own(isa, threads, c
         wide = x.double(), w.double(), ends
         close(grouped_mm(x, w, offs=ends, bias=bias), reference.grouped(*wide, None, bias.double()))
         close(gathered_mm(x, w, ends, index), reference.grouped(*wide, index))
-        slope = draw(rows, n, dtype=dtype)
-        got = torch.ops.assay.grouped_outer(x, slope, ends, index)
-        close(got, reference.grouped_outer(x.double(), slope.double(), ends, index))
+        scales, slope = draw(rows, dtype=dtype), draw(rows, n, dtype=dtype)
+        got = scattered_mm(x, w, ends, index, rows + 2, scales)
+        close(got, reference.scattered(*wide, index, rows + 2, scales.double()))
+        got = torch.ops.assay.grouped_outer(x, slope, ends, index, index.flip(0))
+        close(got, reference.grouped_outer(x.double(), slope.double(), ends, index, index.flip(0)))
 
 
 @pytest.mark.parametrize("counts", [[700, 3], [0, 300, 0, 299, 1]])
@@ -173,6 +181,53 @@ def test_derivatives_through_gathered_rows_are_right(layout):
     assert torch.autograd.gradgradcheck(lambda x, w: gathered_mm(x, w, ends, index), (x, w))
 
 
+@pytest.mark.parametrize("layout", ["inputs adjoin", "outputs adjoin"])
+def test_derivatives_through_scattered_rows_and_their_scales_are_right(layout):
+    x, w = draw(7, 3, dtype=DOUBLE).requires_grad_(), weights(3, 3, 5, layout, DOUBLE).requires_grad_()
+    ends, index, scales = (
+        ends_of([2, 0, 4]),
+        torch.tensor([0, 3, 3, 1, 0, 0, 2]),
+        draw(7, dtype=DOUBLE).requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(lambda x, w, s: scattered_mm(x, w, ends, index, 5, s), (x, w, scales))
+    assert torch.autograd.gradgradcheck(lambda x, w, s: scattered_mm(x, w, ends, index, 5, s), (x, w, scales))
+    assert torch.autograd.gradgradcheck(lambda x, w: scattered_mm(x, w, ends, index, 5), (x, w))
+
+
+@pytest.mark.parametrize("indices", ["of both", "of x", "of g", "of neither"])
+def test_derivatives_of_the_outer_product_are_right(indices):
+    x, g = draw(6, 3, dtype=DOUBLE).requires_grad_(), draw(6, 4, dtype=DOUBLE).requires_grad_()
+    index = torch.tensor([0, 3, 3, 1, 0, 0])
+    of_x = index if indices in ("of both", "of x") else None
+    of_g = index.flip(0) if indices in ("of both", "of g") else None
+    ends = ends_of([2, 0, 3])
+    assert torch.autograd.gradcheck(lambda x, g: torch.ops.assay.grouped_outer(x, g, ends, of_x, of_g), (x, g))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("shape", [(100,), (50, 2), (0,), (0, 2)])
+def test_rows_are_sorted_by_group_and_keep_their_order(dtype, shape):
+    group_of = torch.randint(0, 7, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    group_of[group_of == 3] = 4
+    ends, order, rows = group_rows(group_of, 7)
+    assert torch.equal(order, group_of.flatten().argsort(stable=True))
+    assert torch.equal(ends, torch.bincount(group_of.flatten(), minlength=7).cumsum(0))
+    assert torch.equal(rows, order // (shape[1] if len(shape) == 2 else 1))
+    for mine, plain in zip((ends, order, rows), reference.group_rows(group_of, 7), strict=True):
+        assert torch.equal(mine, plain)
+
+
+def test_scattered_sums_do_not_depend_on_the_number_of_threads():
+    x, w, ends = draw(90, 40), draw(3, 40, 200), ends_of([30, 50, 10])
+    index = torch.randint(0, 20, (90,))
+    found = []
+    for number in (1, 2, 5):
+        torch.set_num_threads(number)
+        found.append(scattered_mm(x, w, ends, index, 20))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_a_weight_and_its_gradient_are_laid_out_alike():
     x, ends = draw(10, 8), ends_of([4, 6])
     weight = draw(2, 16, 8).requires_grad_()
@@ -187,6 +242,11 @@ def test_the_operators_keep_the_contracts_of_pytorch():
     opcheck(torch.ops.assay.gathered_mm, (x, w, ends, None, bias))
     opcheck(torch.ops.assay.gathered_mm, (x, w.detach().transpose(1, 2).contiguous().transpose(1, 2), ends, index))
     opcheck(torch.ops.assay.grouped_outer, (x, draw(7, 4).requires_grad_(), ends, index))
+    opcheck(torch.ops.assay.grouped_outer, (draw(7, 4), x, ends, None, index))
+    opcheck(torch.ops.assay.scattered_mm, (x[:7], w, ends, index, 9, draw(7).requires_grad_()))
+    opcheck(torch.ops.assay.scattered_mm, (x[:7], w, ends, index, 9))
+    opcheck(torch.ops.assay.group_rows, (index, 9))
+    opcheck(torch.ops.assay.group_rows, (index[:6].view(3, 2).int(), 9))
 
 
 def test_compilation_keeps_one_graph_of_any_sizes():
@@ -241,9 +301,27 @@ def test_wrong_operands_are_refused_in_words(a, b, more, message):
 
 
 @pytest.mark.parametrize("index", [torch.tensor([0, 10]), torch.tensor([-1, 0])])
-def test_an_index_outside_of_the_rows_is_refused_in_words(index):
-    with pytest.raises(InputError, match="row index points outside"):
+def test_an_index_outside_of_the_rows_or_groups_is_refused_in_words(index):
+    with pytest.raises(InputError, match="points outside"):
         gathered_mm(draw(10, 4), draw(1, 4, 5), torch.tensor([2]), index)
+    with pytest.raises(InputError, match="points outside"):
+        scattered_mm(draw(2, 4), draw(1, 4, 5), torch.tensor([2]), index, 10)
+    with pytest.raises(InputError, match="points outside"):
+        group_rows(index, 10)
+
+
+def test_what_does_not_fit_the_rows_is_refused_in_words():
+    x, w, ends, index = draw(3, 4), draw(1, 4, 5), torch.tensor([2]), torch.tensor([0, 0, 0])
+    with pytest.raises(InputError, match="one row for each"):
+        scattered_mm(x, w, ends, index[:2], 4)
+    with pytest.raises(InputError, match="scales do not fit"):
+        scattered_mm(x, w, ends, index, 4, draw(3, dtype=DOUBLE))
+    with pytest.raises(InputError, match="wrong ranks"):
+        gathered_mm(x, w[0], ends)
+    with pytest.raises(InputError, match="not an index"):
+        gathered_mm(x, w, ends, index.double())
+    with pytest.raises(InputError, match="not an index"):
+        group_rows(index.double(), 3)
 
 
 def test_offsets_of_batched_operands_are_refused():

@@ -1,8 +1,30 @@
-"""Model folders: a model's source, its conversions and its weights, written whole and loaded strictly."""
+"""Model folders: a model's source, its conversions and its weights, written whole and loaded strictly.
 
-from assay.checkpoints.conversions.registry import Conversion, apply_conversions
-from assay.checkpoints.folder import ModelFolder, read_folder
-from assay.checkpoints.loading import load_model
-from assay.checkpoints.writing import write_folder
+Names load on first use: most need torch, which takes seconds to import.
+"""
 
-__all__ = ["Conversion", "ModelFolder", "apply_conversions", "load_model", "read_folder", "write_folder"]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Conversion": "assay.checkpoints.conversions.registry",
+    "apply_conversions": "assay.checkpoints.conversions.registry",
+    "ModelFolder": "assay.checkpoints.folder",
+    "read_folder": "assay.checkpoints.folder",
+    "load_model": "assay.checkpoints.loading",
+    "write_folder": "assay.checkpoints.writing",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

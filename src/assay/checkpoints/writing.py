@@ -135,7 +135,10 @@ def _write(file: Path, content: bytes) -> str:
 
 def _save(file: Path, state: dict[str, torch.Tensor], aliases: dict[str, str]) -> str:
     file.parent.mkdir(exist_ok=True)
+    file.touch()
+    mode = file.stat().st_mode  # as this user's files are; safetensors makes its own readable by their owner only
     save_file(state, file, metadata={ALIASES: json.dumps(aliases)} if aliases else None)
+    file.chmod(mode)
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
         return hashlib.file_digest(opened, "sha256").hexdigest()

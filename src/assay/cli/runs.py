@@ -9,9 +9,11 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from assay.claims.reading import is_claim, read_any
+from assay.claims.terminal import render_claim
+from assay.claims.words import headline
 from assay.cli.output import JsonFlag, RunsOption, print_json
 from assay.errors import InputError
-from assay.report.certificate import read_certificate
 from assay.report.compare import against
 from assay.report.hostile import one_line
 from assay.report.store import Run, list_runs, load_run
@@ -63,12 +65,13 @@ def runs(
 
 def show(run: RunArgument, folder: RunsOption = Path("runs"), as_json: JsonFlag = False) -> None:
     """One run."""
-    found, certificate = load_run(folder, run)
+    found, certificate = load_run(folder, run, read_any)
     if as_json:
         print_json(certificate)
         return
     console = make_console()
-    render_verdict(certificate, found.certificate, console)
+    render = render_claim if is_claim(certificate) else render_verdict
+    render(certificate, found.certificate, console)
     console.print(Text("Page         ", "bold").append(str(found.page), ""), soft_wrap=True)
 
 
@@ -76,7 +79,10 @@ def compare(
     first: RunArgument, second: RunArgument, folder: RunsOption = Path("runs"), as_json: JsonFlag = False
 ) -> None:
     """Two runs."""
-    both = [load_run(folder, name) for name in (first, second)]
+    both = [load_run(folder, name, read_any) for name in (first, second)]
+    if any(is_claim(certificate) for _, certificate in both):
+        raise InputError("two models' runs cannot be compared", value=f"{first}, {second}",
+                         rule="compare is for kernels of one task", next_step="assay show RUN, of each")  # fmt: skip
     result = against(both[0][1], both[1][1])
     if as_json:
         rows = [_row(run) for run, _ in both]
@@ -111,13 +117,24 @@ def _facts(certificate: dict[str, Any]) -> dict[str, str]:
 def _row(run: Run) -> dict[str, Any]:
     """A damaged certificate is a row too."""
     try:
-        certificate = read_certificate(run.certificate)
+        certificate = read_any(run.certificate)
     except InputError as error:
         return {"run": run.id, "task": "", "candidate": "", "verdict": "DAMAGED", "speedup": None, "shown": error.what}
+    if is_claim(certificate):
+        return _claim_row(run, certificate)
     speedup = certificate["speedup"]
     shown = estimate_text(*(speedup[key] for key in ("ratio", "lower", "upper"))) if speedup else ""
     return {
         "run": run.id, "task": one_line(certificate["task"]["name"], 40),
         "candidate": one_line(certificate["candidate"]["name"], 40), "verdict": certificate["verdict"],
         "speedup": speedup, "shown": shown,
+    }  # fmt: skip
+
+
+def _claim_row(run: Run, claim: dict[str, Any]) -> dict[str, Any]:
+    """A judgement of models: the dense one stands where a kernel's task does."""
+    return {
+        "run": run.id, "task": one_line(f"as good as {claim['dense']['name']}", 40),
+        "candidate": one_line(claim["cheap"]["name"], 40), "verdict": claim["verdict"], "speedup": None,
+        "shown": one_line(headline(claim), 60),
     }  # fmt: skip

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from assay.core.own_file import import_own_file, words_of
 from assay.errors import InputError
 
 _SPEC = re.compile(r"(?P<path>.+\.py):(?P<name>[A-Za-z_]\w*)")
@@ -39,35 +38,12 @@ def load_own_module(spec: str) -> tuple[Any, list[Any]]:
     try:
         module, example_inputs = kind(*arguments()), list(inputs())
     except Exception as error:
-        raise InputError("the module could not be made", value=_words(error)) from error
+        raise InputError("the module could not be made", value=words_of(error)) from error
     if not callable(getattr(module, "eval", None)):
         raise InputError("not an nn.Module", value=name)
     return module.eval(), example_inputs
 
 
-def import_own_file(path: Path) -> ModuleType:
-    """The file as a Python module, with its own folder to import from. Raises InputError where that fails."""
-    if not path.is_file():
-        raise InputError("no such file", value=str(path), next_step="name a Python file of yours")
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    if found is None or found.loader is None:
-        raise InputError("not a Python file", value=str(path))
-    loaded = importlib.util.module_from_spec(found)
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.modules[path.stem] = loaded
-    try:
-        found.loader.exec_module(loaded)
-    except Exception as error:
-        raise InputError("the file fails when it is loaded", value=_words(error), rule=str(path)) from error
-    finally:
-        sys.path.pop(0)
-    return loaded
-
-
 def _classes(loaded: ModuleType) -> str:
     names = [name for name, value in vars(loaded).items() if isinstance(value, type)]
     return ", ".join(names) or "none"
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

@@ -5,6 +5,9 @@ linear, activation, linear in an nn.Sequential. What it computes is then tried, 
 weights must give what these weights give with one of the known activations. So a residual, a norm or an unknown
 activation inside is never overlooked. The weights of the trial are random, because a model's own may hide what it does
 (a down projection of zeros gives zeros with any activation).
+
+Not recognised: layers whose parent calls their parts itself (nn.TransformerEncoderLayer, BERT), and one matrix for gate
+and up (Phi-3).
 """
 
 from __future__ import annotations
@@ -136,8 +139,8 @@ def _tried(module: nn.Module) -> tuple[DenseFeedForward, str] | None:
     x = normal(2, 8, dense.hidden_size)
     try:
         wanted = trial(x)
-    except (TypeError, RuntimeError):  # It takes other arguments or shapes.
-        return None
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError):
+        return None  # It takes something else than a tensor of this shape.
     if known is None or not isinstance(wanted, Tensor) or wanted.shape != x.shape:
         return None
     for name in ACTIVATIONS:

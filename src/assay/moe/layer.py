@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from assay.errors import InputError
 from assay.moe.activations import activate
-from assay.moe.dispatch import combine
 from assay.moe.experts import Experts
 from assay.moe.routers import ROUTERS, BiasRouter
 from assay.moe.routing import MoEOutput, Routing
@@ -117,7 +116,7 @@ class MoE(nn.Module):
         self._check_input(x)
         tokens = x.reshape(-1, self.hidden_size)
         routing: Routing = self.router(tokens)
-        out = combine(self.experts(tokens, routing.rows), routing.rows, routing.gates)
+        out = self.experts(tokens, routing.rows, routing.gates)
         if self.shared_expert is not None:
             out = out + self.shared_expert(tokens)
         return MoEOutput(out.view(x.shape), routing, self.router_aux_loss_coef, self.router_z_loss_coef)

@@ -61,7 +61,7 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     sources or samples that make no sense, or was changed.
     """
     path = Path(path)
-    return parse_certificate(_read(path), str(path))
+    return parse_certificate(read_bytes(path), str(path))
 
 
 def parse_certificate(content: bytes, source: str) -> dict[str, Any]:
@@ -71,6 +71,13 @@ def parse_certificate(content: bytes, source: str) -> dict[str, Any]:
     except ValueError as error:
         raise damaged("This is not a certificate.", f"{source}: {error}") from error
     check_layout(certificate, source)
+    check_identity(certificate, source)
+    _check_meaning(certificate, source)
+    return certificate
+
+
+def check_identity(certificate: Mapping[str, Any], source: str) -> None:
+    """Raises InputError unless the content is that of the certificate's identity."""
     try:
         found = certificate_identity(certificate)
     except ValueError as error:  # half of a surrogate pair: JSON can write it, no encoding of text can
@@ -81,8 +88,6 @@ def parse_certificate(content: bytes, source: str) -> dict[str, Any]:
             f"{source}: identity {certificate['identity']}"[:200],
             "the identity is the sha256 of everything else in the certificate",
         )
-    _check_meaning(certificate, source)
-    return certificate
 
 
 def _heading(judgement: Judgement, created: datetime) -> dict[str, Any]:
@@ -127,7 +132,8 @@ def _evidence(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A certificate's file; raises InputError for one that cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -59,7 +59,7 @@ _TIMING = {
     "floor": Optional({"min_ns": NUMBER, "bound": TEXT, "explanation": TEXT, "inputs": MapOf(ANY)}),
     "roofline": MapOf(_POINT), "samples": _SAMPLES,
 }  # fmt: skip
-_MACHINE = {
+MACHINE = {
     "machine": TEXT, "cpu_model": Optional(TEXT), "isa": [TEXT], "cores": COUNT, "cpu_quota": Optional(NUMBER),
     "memory_total_bytes": Optional(COUNT), "memory_available_bytes": Optional(COUNT),
     "caches": Optional([{"level": COUNT, "kind": TEXT, "size_bytes": COUNT, "shared_by": COUNT}]), "kernel": TEXT,
@@ -77,7 +77,7 @@ LAYOUT: dict[str, Any] = {
     "artifact": Optional({"identity": TEXT, "build_cpu_seconds": Optional(NUMBER)}),
     "config": {"depth": TEXT, "budget_s": NUMBER, "threads": COUNT, "memory_bytes": COUNT, "baseline": TEXT,
                "call_timeout_s": NUMBER},
-    "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": _MACHINE, "environment": MapOf(Optional(TEXT)),
+    "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": MACHINE, "environment": MapOf(Optional(TEXT)),
     "audit": Optional({"trivial": [{"answer": TEXT, "passes_on": [TEXT], "fails_on": [TEXT]}]}),
     "baseline": Optional({
         "variant": TEXT, "from_cache": FLAG,
@@ -110,7 +110,7 @@ def check_layout(data: Mapping[str, Any], source: str) -> None:
             rule=f"this Assay reads versions up to {VERSION}",
             next_step="Update Assay, then read it again.",
         )
-    for problem in _problems(data, LAYOUT, ""):
+    for problem in layout_problems(data, LAYOUT, ""):
         raise damaged("The certificate is damaged.", f"{source}: {problem}"[:300])
     closed = ((data["verdict"], Verdict), *((finding["weight"], Weight) for finding in data["findings"]))
     for value, kind in closed:
@@ -124,11 +124,11 @@ def damaged(what: str, value: str, rule: str = f"the layout of {SCHEMA}, version
     return InputError(what, value=value, rule=rule, next_step="Get the file again from where it was written.")
 
 
-def _problems(value: Any, layout: Any, path: str) -> Iterator[str]:
-    """What does not fit, the first thing first."""
+def layout_problems(value: Any, layout: Any, path: str) -> Iterator[str]:
+    """What does not fit, the first thing first; `path` is the value's own."""
     if isinstance(layout, Optional):
         if value is not None:
-            yield from _problems(value, layout.layout, path)
+            yield from layout_problems(value, layout.layout, path)
     elif isinstance(layout, tuple):
         if not _is(value, layout):
             yield f"{path or 'the file'} is {_shown(value)}, expected {' or '.join(kind.__name__ for kind in layout)}"
@@ -137,7 +137,7 @@ def _problems(value: Any, layout: Any, path: str) -> Iterator[str]:
             yield f"{path} is {_shown(value)}, expected an array"
             return
         for index, each in enumerate(value):
-            yield from _problems(each, layout[0], f"{path}[{index}]")
+            yield from layout_problems(each, layout[0], f"{path}[{index}]")
     elif not isinstance(value, Mapping):
         yield f"{path or 'the file'} is {_shown(value)}, expected an object"
     else:
@@ -151,7 +151,7 @@ def _problems_of_object(value: Mapping[str, Any], layout: Any, path: str) -> Ite
         if key not in value:
             yield f"{place} is missing"
         else:
-            yield from _problems(value[key], layout.layout if open_ended else layout[key], place)
+            yield from layout_problems(value[key], layout.layout if open_ended else layout[key], place)
 
 
 def _is(value: Any, kinds: tuple[type, ...]) -> bool:

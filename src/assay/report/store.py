@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,8 +100,10 @@ def list_runs(folder: Path) -> tuple[Run, ...]:
     return tuple(Run(name, folder / name) for name in names)
 
 
-def load_run(folder: Path, id: str) -> tuple[Run, dict[str, Any]]:
-    """A run by its ID, an unambiguous part of it, or `latest`, with its certificate, checked.
+def load_run(
+    folder: Path, id: str, read: Callable[[Path], dict[str, Any]] = read_certificate
+) -> tuple[Run, dict[str, Any]]:
+    """A run by its ID, an unambiguous part of it, or `latest`, with its certificate, checked by `read`.
 
     Raises InputError for an unknown or ambiguous ID (listing the choices) and for a damaged certificate.
     """
@@ -115,7 +117,7 @@ def load_run(folder: Path, id: str) -> tuple[Run, dict[str, Any]]:
             rule="an ID, a part of it that only one run has, or latest",
             next_step=f"Choose one of: {choices}.",
         )
-    return found[0], read_certificate(found[0].certificate)
+    return found[0], read(found[0].certificate)
 
 
 def remove_leftovers(folder: Path) -> int:

@@ -37,8 +37,8 @@ def render_verdict(certificate: Mapping[str, Any], path: Path | None = None, con
     console.print(_panel(certificate))
     console.print()
     print_findings(certificate["findings"], console)
-    _print_sentences("Covered", certificate["covered"], "+", console)
-    _print_sentences("Not covered", certificate["not_covered"], "-", console)
+    print_sentences("Covered", certificate["covered"], "+", console)
+    print_sentences("Not covered", certificate["not_covered"], "-", console)
     if certificate["audit"] is not None:
         print_audit_summary(certificate["audit"]["trivial"], console)
     if path is not None:
@@ -126,7 +126,8 @@ def print_findings(findings: Iterable[Mapping[str, Any]], console: Console) -> N
     console.print()
 
 
-def _print_sentences(title: str, sentences: Iterable[str], mark: str, console: Console) -> None:
+def print_sentences(title: str, sentences: Iterable[str], mark: str, console: Console) -> None:
+    """Sentences under a title, each behind a mark."""
     console.print(Text(title, "bold"))
     for sentence in sentences:
         _print_indented(one_line(sentence, _MESSAGE_LENGTH), f"  {mark} ", console)

@@ -15,7 +15,8 @@ from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_t
 _MOST_LINES = 4000
 """Lines of one source file that a page shows; the certificate has them all."""
 
-_SYMBOLS = {"ACCEPT": "✓", "REJECT": "✗", "INCONCLUSIVE": "?"}
+SYMBOLS = {"ACCEPT": "✓", "REJECT": "✗", "INCONCLUSIVE": "?"}
+"""Of a verdict."""
 
 
 def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,19 +24,19 @@ def view(certificate: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "certificate": certificate,
         "verdict": certificate["verdict"],
-        "symbol": _SYMBOLS[certificate["verdict"]],
+        "symbol": SYMBOLS[certificate["verdict"]],
         "headline": _headline(certificate),
         "reason": reason(certificate),
         "facts": facts(certificate),
-        "findings": _findings(certificate),
+        "findings": findings(certificate),
         "claimed": _claimed(certificate),
         "figures": drawing.figures(certificate),
         "coverage": _coverage(certificate),
-        "layers": _layers(certificate),
+        "layers": layers(certificate),
         "audit": _audit(certificate),
-        "machine": _machine(certificate),
+        "machine": machine(certificate),
         "sources": [_source(certificate, part) for part in ("candidate", "task")],
-        "signature": _signature(certificate),
+        "signature": signature_text(certificate),
         "missing": certificate["missing"],
     }
 
@@ -71,15 +72,17 @@ def facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
     cores = machine.get("cores")
     found.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
-    found.append(("When", f"{_moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
+    found.append(("When", f"{moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
     return found
 
 
-def _moment(created: str) -> str:
+def moment(created: str) -> str:
+    """A certificate's time, for people."""
     return created.replace("T", " ").replace("Z", " UTC")
 
 
-def _findings(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+def findings(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The findings by weight, each with what it does and its witness."""
     order = list(WEIGHTS)
     ranked = sorted(certificate["findings"], key=lambda finding: order.index(finding["weight"]))
     return [
@@ -122,7 +125,8 @@ def _coverage(certificate: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _layers(certificate: Mapping[str, Any]) -> list[tuple[bool, str, str]]:
+def layers(certificate: Mapping[str, Any]) -> list[tuple[bool, str, str]]:
+    """Layers of confinement: whether each held, in words and by name."""
     isolation = certificate["isolation"]
     if isolation is None:
         return []
@@ -143,7 +147,8 @@ def _audit(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _machine(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
+def machine(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the machine is, and versions."""
     facts = certificate["machine"]
     caches = [f"L{c['level']} {c['kind']} {bytes_text(c['size_bytes'])}" for c in facts.get("caches") or ()]
     rows: list[tuple[str, str, Callable[[Any], str]]] = [
@@ -182,7 +187,8 @@ def _source(certificate: Mapping[str, Any], part: str) -> dict[str, Any]:
     return {"part": part, "name": source["name"], "files": files, "about": about}
 
 
-def _signature(certificate: Mapping[str, Any]) -> str:
+def signature_text(certificate: Mapping[str, Any]) -> str:
+    """What the signature says, in words."""
     check = check_signature(certificate)
     if check.valid:
         return f"Signed with the Ed25519 key {check.fingerprint}; the signature was valid when this page was made."

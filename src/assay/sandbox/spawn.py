@@ -165,11 +165,12 @@ class Zygote:
         libraries: shared objects whose symbols every child finds loaded.
         import_path: folders that modules may also be imported from; its interpreter knows Assay's own otherwise.
         prepare: functions ("module:function", preloaded) that it calls before it forks; they must start no thread.
+        environment: variables that it and its children see besides the few that all have.
     """
 
     def __init__(
         self, preload: Iterable[str], *, threads: int = 1, visible: Iterable[str] = (), libraries: Iterable[str] = (),
-        import_path: Iterable[str] = (), prepare: Iterable[str] = (),
+        import_path: Iterable[str] = (), prepare: Iterable[str] = (), environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self._next_uid = FIRST_UID
         self._had_subreaper = _subreaper()
@@ -185,7 +186,7 @@ class Zygote:
         }
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _BOOT, str(theirs.fileno())],
-            env=_environment(threads),
+            env=_environment(threads) | dict(environment or {}),
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

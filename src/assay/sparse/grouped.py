@@ -55,11 +55,11 @@ def grouped_mm(
     if ranks == (3, 3):
         y = torch.bmm(a, b)
     elif ranks == (2, 3):
-        y = ops.gathered_mm(a, b, offs, None, None if extra is None else extra.expand(b.shape[0], b.shape[2]))
+        y = ops.gathered_mm(a, b, offs, None, None if extra is None else extra.expand(b.shape[0], -1))
     elif ranks == (3, 2):
-        y = ops.gathered_mm(b.T, a.transpose(1, 2), offs, None, None).T
+        y = ops.gathered_mm(b.T, a.transpose(1, 2), offs).T
     else:
-        y = ops.grouped_outer(a.T, b, offs, None)
+        y = ops.grouped_outer(a.T, b, offs)
     if extra is not None and y.ndim == 3:
         y = y + (extra if extra.ndim == 1 else extra.unsqueeze(1))
     return y.to(wanted)
@@ -80,16 +80,61 @@ def gathered_mm(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = N
     Raises:
         InputError: as `grouped_mm` does, and for an index outside of x.
     """
-    _check_operands(x, w)
-    if (x.ndim, w.ndim) != (2, 3):
-        raise _wrong(
-            "gathered_mm takes x of rank 2 and w of rank 3", f"{x.ndim} and {w.ndim}", "[tokens, K], [E, K, N]"
-        )
-    _check_offsets(x, w, ends)
-    if row_index is not None:
-        _check_index(row_index, "row_index", x.device)
-    y: Tensor = torch.ops.assay.gathered_mm(_computed(x), _computed(w), ends, row_index, None)
+    _check_rows(x, w, ends, row_index)
+    y: Tensor = torch.ops.assay.gathered_mm(_computed(x), _computed(w), ends, row_index)
     return y.to(x.dtype)
+
+
+def scattered_mm(
+    x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None
+) -> Tensor:
+    """y[row_index[i]] += scales[i] * x[i] times the matrix of i's group: `gathered_mm` turned round.
+
+    Args:
+        x: [n, K], as `gathered_mm` takes it.
+        w: [groups, K, N], as `gathered_mm` takes it.
+        ends: int32 or int64 [groups], where each group's rows of x end. Rows beyond are not added.
+        row_index: int32 or int64 [n], the row of y that each row of x is added to.
+        rows: how many y has.
+        scales: [n] of x's dtype, such as a mixture's gates; None for 1.
+
+    Returns:
+        [rows, N]; a row that nothing is added to is zero. Sums have one order, whatever the number of threads.
+        Differentiable any number of times in x, w and scales.
+
+    Raises:
+        InputError: as `grouped_mm` does, and for an index outside of y.
+    """
+    _check_rows(x, w, ends, row_index)
+    if row_index.shape[0] != x.shape[0]:
+        raise _wrong("row_index does not have one row for each of x's", str(row_index.shape[0]), str(x.shape[0]))
+    if scales is not None and (scales.shape != x.shape[:1] or scales.dtype != x.dtype or scales.device != x.device):
+        value = f"{scales.dtype} of shape {tuple(scales.shape)} on {scales.device}"
+        raise _wrong("the scales do not fit x", value, f"{x.dtype} of shape ({x.shape[0]},) on {x.device}")
+    extra = None if scales is None else _computed(scales)
+    y: Tensor = torch.ops.assay.scattered_mm(_computed(x), _computed(w), ends, row_index, rows, extra)
+    return y.to(x.dtype)
+
+
+def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of each group: what `gathered_mm` and `scattered_mm` want to know of a router's choices.
+
+    Args:
+        group_of: int32 or int64 [n], each row's group, or [n, k], each row's k groups.
+        groups: how many there are.
+
+    Returns:
+        int64 [groups], where each group ends; int64 [n * k], the places of group_of (flattened) sorted by group, each
+        group's in order, which sorts gates likewise; and int64 [n * k], the rows that they are in: the row_index.
+
+    Raises:
+        InputError: for another dtype or shape, and on a CPU for a group that is negative or too large.
+    """
+    if group_of.ndim not in (1, 2) or group_of.dtype not in (torch.int32, torch.int64):
+        value = f"{group_of.dtype} of shape {tuple(group_of.shape)}"
+        raise _wrong("group_of is not an index", value, "int32 or int64 of one or two axes")
+    ends, order, rows = torch.ops.assay.group_rows(group_of, groups)
+    return ends, order, rows
 
 
 def _computed(tensor: Tensor) -> Tensor:
@@ -123,6 +168,15 @@ def _check_index(index: Tensor, name: str, device: torch.device) -> None:
     if index.ndim != 1 or index.dtype not in (torch.int32, torch.int64) or index.device != device:
         value = f"{index.dtype} of shape {tuple(index.shape)} on {index.device}"
         raise _wrong(f"{name} is not an index", value, f"int32 or int64 of one axis on {device}")
+
+
+def _check_rows(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None) -> None:
+    _check_operands(x, w)
+    if (x.ndim, w.ndim) != (2, 3):
+        raise _wrong("the operands have wrong ranks", f"{x.ndim} and {w.ndim}", "x is [rows, K], w [groups, K, N]")
+    _check_offsets(x, w, ends)
+    if row_index is not None:
+        _check_index(row_index, "row_index", x.device)
 
 
 def _check_offsets(a: Tensor, b: Tensor, offs: Tensor | None) -> None:

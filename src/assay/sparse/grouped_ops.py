@@ -1,9 +1,11 @@
-"""Grouped products as PyTorch operators: `gathered_mm`, a product by groups of rows, and `grouped_outer`.
+"""Grouped products as PyTorch operators: `gathered_mm`, `scattered_mm`, `grouped_outer`, and `group_rows`.
 
-Two operators are closed under differentiation: the product of every group's rows with the group's own matrix, and the
-product of every group's rows, transposed, with other rows of it (the matrices' gradient). Both may read x's rows
-through an index, so that a mixture's tokens are gathered while they are packed. On a CPU they run the kernels beside
-this file, on NVIDIA's GPUs those of `gpu`, and `reference.py` elsewhere.
+Three operators are closed under differentiation: the product of every group's rows with the group's own matrix, the
+rows being read through an index; the same with the results added through an index; and the product of every group's
+rows, transposed, with other rows of it (the matrices' gradient). A mixture's tokens are so gathered while they are
+packed and its experts' results added while they are in registers' reach. On a CPU they run the kernels beside this
+file, on NVIDIA's GPUs those of `gpu`, and `reference.py` elsewhere. Operands are of one dtype and checked by
+`grouped.py`, offsets and indices here, on a CPU.
 """
 
 from __future__ import annotations
@@ -15,17 +17,23 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
+from assay.sparse import reference
 from assay.sparse.gpu import grouped as gpu
 from assay.sparse.library import Grouped, check, kernels
 
 KINDS = {torch.float32: 0, torch.float64: 1}
 """Element types of the kernels, by their number in arguments.h."""
 _BAD_ENDS, _BAD_INDEX = 3, 4
+"""Statuses of grouped.cpp."""
 
 _LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
 """PyTorch has no types for it."""
 _LIBRARY.define("gathered_mm(Tensor x, Tensor w, Tensor ends, Tensor? row_index=None, Tensor? bias=None) -> Tensor")
-_LIBRARY.define("grouped_outer(Tensor x, Tensor g, Tensor ends, Tensor? row_index=None) -> Tensor")
+_LIBRARY.define(
+    "scattered_mm(Tensor x, Tensor w, Tensor ends, Tensor row_index, SymInt rows, Tensor? scales=None) -> Tensor"
+)
+_LIBRARY.define("grouped_outer(Tensor x, Tensor g, Tensor ends, Tensor? x_index=None, Tensor? g_index=None) -> Tensor")
+_LIBRARY.define("group_rows(Tensor group_of, SymInt groups) -> (Tensor, Tensor, Tensor)")
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -37,11 +45,11 @@ def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _numbers(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.to(torch.int64).contiguous()
+def _numbers(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.int64).contiguous()
 
 
-def _raise_for(status: int, x: Tensor, rows: int, ends: Tensor, row_index: Tensor | None) -> None:
+def _raise_for(status: int, ends: Tensor, rows: int) -> None:
     if status == _BAD_ENDS:
         raise InputError(
             "the offsets are not the ends of groups",
@@ -50,85 +58,161 @@ def _raise_for(status: int, x: Tensor, rows: int, ends: Tensor, row_index: Tenso
             next_step="take them from torch.cumsum of the groups' row counts",
         )
     if status == _BAD_INDEX:
-        assert row_index is not None
         raise InputError(
-            "the row index points outside of x",
-            value=f"{int(row_index.min())} to {int(row_index.max())}",
-            rule=f"0 to {x.shape[0] - 1}",
-            next_step="index the rows of x that is passed, before any gathering",
+            "an index points outside of what it indexes",
+            rule="every row of a group has an index of 0 or more and below the number of rows or groups indexed",
+            next_step="index the rows as they were before gathering, and number groups from 0",
         )
     check(status, "grouped")
 
 
-def _mm_cpu(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    x, ends_, index = _rows(x), _numbers(ends), _numbers(row_index)
-    bias = None if bias is None else _rows(bias)
-    y = x.new_empty(x.shape[0] if index is None else index.numel(), w.shape[2])
+def _run(
+    kernel: str,
+    x: Tensor,
+    w: Tensor,
+    y: Tensor,
+    rows: int,
+    ends: Tensor,
+    x_index: Tensor | None = None,
+    y_index: Tensor | None = None,
+    bias: Tensor | None = None,
+    scales: Tensor | None = None,
+) -> None:
+    """Calls a kernel of grouped.cpp; tensors made here live until it returns."""
+    ends = _numbers(ends)
+    x_index, y_index = (None if index is None else _numbers(index) for index in (x_index, y_index))
     arguments = Grouped(
-        w.shape[0], x.shape[0], y.shape[0], w.shape[1], w.shape[2], _pointer(ends_), _pointer(index), x.stride(0),
-        y.stride(0), _pointer(x), _pointer(y), _pointer(w), *w.stride(), _pointer(bias),
-        0 if bias is None else bias.stride(0), KINDS[x.dtype], torch.get_num_threads(),
+        w.shape[0], x.shape[0], y.shape[0], rows, w.shape[1], w.shape[2], _pointer(ends), _pointer(x_index),
+        _pointer(y_index), x.stride(0), y.stride(0), _pointer(x), _pointer(y), _pointer(w), *w.stride(),
+        _pointer(bias), 0 if bias is None else bias.stride(0), _pointer(scales), KINDS[x.dtype],
+        torch.get_num_threads(),
     )  # fmt: skip
-    _raise_for(kernels().assay_grouped_multiply(ctypes.byref(arguments)), x, y.shape[0], ends, row_index)
+    _raise_for(getattr(kernels(), kernel)(ctypes.byref(arguments)), ends, rows)
+
+
+def _gathered_cpu(
+    x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    x, bias = _rows(x), None if bias is None else _rows(bias)
+    y = x.new_empty(x.shape[0] if row_index is None else row_index.numel(), w.shape[2])
+    _run("assay_grouped_multiply", x, w, y, y.shape[0], ends, row_index, bias=bias)
     return y
 
 
-def _outer_cpu(x: Tensor, g: Tensor, ends: Tensor, row_index: Tensor | None = None) -> Tensor:
-    x, g, ends_, index = _rows(x), _rows(g), _numbers(ends), _numbers(row_index)
+def _scattered_cpu(
+    x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None
+) -> Tensor:
+    x, scales = _rows(x), None if scales is None else scales.contiguous()
+    y = x.new_zeros(rows, w.shape[2])
+    _run("assay_grouped_multiply", x, w, y, x.shape[0], ends, y_index=row_index, scales=scales)
+    return y
+
+
+def _outer_cpu(
+    x: Tensor, g: Tensor, ends: Tensor, x_index: Tensor | None = None, g_index: Tensor | None = None
+) -> Tensor:
+    x, g = _rows(x), _rows(g)
     w = x.new_empty(ends.numel(), x.shape[1], g.shape[1])
-    arguments = Grouped(
-        w.shape[0], x.shape[0], g.shape[0], w.shape[1], w.shape[2], _pointer(ends_), _pointer(index), x.stride(0),
-        g.stride(0), _pointer(x), _pointer(g), _pointer(w), *w.stride(), None, 0, KINDS[x.dtype],
-        torch.get_num_threads(),
-    )  # fmt: skip
-    _raise_for(kernels().assay_grouped_outer(ctypes.byref(arguments)), x, g.shape[0], ends, row_index)
+    rows = min((each if index is None else index).shape[0] for each, index in ((x, x_index), (g, g_index)))
+    _run("assay_grouped_outer", x, w, g, rows, ends, x_index, g_index)
     return w
 
 
-def _mm_fake(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+def _group_rows_cpu(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    group_of = _numbers(group_of)
+    ends, order, rows = (
+        group_of.new_empty(groups),
+        group_of.new_empty(group_of.numel()),
+        group_of.new_empty(group_of.numel()),
+    )
+    choices = group_of.shape[1] if group_of.ndim == 2 else 1
+    status = kernels().assay_group_rows(
+        group_of.data_ptr(), group_of.numel(), choices, groups, ends.data_ptr(), order.data_ptr(), rows.data_ptr()
+    )
+    _raise_for(status, ends, group_of.numel())
+    return ends, order, rows
+
+
+def _gathered_fake(
+    x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
     del ends, bias
     return x.new_empty(x.shape[0] if row_index is None else row_index.shape[0], w.shape[2])
 
 
-def _outer_fake(x: Tensor, g: Tensor, ends: Tensor, row_index: Tensor | None = None) -> Tensor:
-    del row_index
+def _scattered_fake(
+    x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None
+) -> Tensor:
+    del ends, row_index, scales
+    return x.new_empty(rows, w.shape[2])
+
+
+def _outer_fake(
+    x: Tensor, g: Tensor, ends: Tensor, x_index: Tensor | None = None, g_index: Tensor | None = None
+) -> Tensor:
+    del x_index, g_index
     return x.new_empty(ends.shape[0], x.shape[1], g.shape[1])
 
 
-def _scattered(rows: Tensor, like: Tensor, row_index: Tensor | None) -> Tensor:
-    """Each row added to the row of x that it was read from."""
-    if row_index is None:
-        return rows
-    return torch.zeros_like(like, memory_format=torch.contiguous_format).index_add(0, row_index, rows)
+def _group_rows_fake(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    of_places = (group_of.numel(), group_of.numel())
+    return tuple(group_of.new_empty(size, dtype=torch.int64) for size in (groups, *of_places))  # type: ignore[return-value]
 
 
-def outer_like(x: Tensor, g: Tensor, ends: Tensor, row_index: Tensor | None, w: Tensor) -> Tensor:
-    """`grouped_outer` in the order of w's memory, so that a weight and its gradient are laid out alike."""
-    if w.stride(1) == 1 and w.stride(2) != 1:
-        gathered = x if row_index is None else x.index_select(0, row_index)
-        turned: Tensor = torch.ops.assay.grouped_outer(g, gathered, ends, None)
-        return turned.transpose(1, 2)
-    found: Tensor = torch.ops.assay.grouped_outer(x, g, ends, row_index)
-    return found
+def _product(x: Tensor, w: Tensor, ends: Tensor, x_index: Tensor | None, y_index: Tensor | None, rows: int) -> Tensor:
+    """x's rows times w, read through one index and added through another: the adjoint of every operator here."""
+    ops = torch.ops.assay
+    if y_index is None:
+        gathered: Tensor = ops.gathered_mm(x, w, ends, x_index)
+        return gathered
+    scattered: Tensor = ops.scattered_mm(x if x_index is None else x[x_index], w, ends, y_index, rows)
+    return scattered
 
 
-def _mm_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _weight_slope(
+    w: Tensor, x: Tensor, g: Tensor, ends: Tensor, x_index: Tensor | None, g_index: Tensor | None
+) -> Tensor:
+    """w's gradient in the order of w's memory, so that a weight and its gradient are laid out alike."""
+    turned = w.stride(1) == 1 and w.stride(2) != 1
+    first, second = ((g, g_index), (x, x_index)) if turned else ((x, x_index), (g, g_index))
+    found: Tensor = torch.ops.assay.grouped_outer(first[0], second[0], ends, first[1], second[1])
+    return found.transpose(1, 2) if turned else found
+
+
+def _gathered_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, w, ends, row_index, bias = inputs
     ctx.save_for_backward(x, w, ends, row_index)
-    ctx.has_bias = bias is not None
+    ctx.has_bias = bias is not None  # PyTorch leaves out trailing defaults, in needs_input_grad too
 
 
-def _mm_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
+def _gathered_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     x, w, ends, row_index = ctx.saved_tensors
-    ops = torch.ops.assay
     dx = dw = dbias = None
     if ctx.needs_input_grad[0]:
-        dx = _scattered(ops.gathered_mm(slope, w.transpose(1, 2), ends, None, None), x, row_index)
+        dx = _product(slope, w.transpose(1, 2), ends, None, row_index, x.shape[0])
     if ctx.needs_input_grad[1]:
-        dw = outer_like(x, slope, ends, row_index, w)
+        dw = _weight_slope(w, x, slope, ends, row_index, None)
     if ctx.has_bias and ctx.needs_input_grad[4]:
-        dbias = ops.grouped_outer(slope.new_ones(slope.shape[0], 1), slope, ends, None).squeeze(1)
+        dbias = torch.ops.assay.grouped_outer(slope.new_ones(slope.shape[0], 1), slope, ends).squeeze(1)
     return dx, dw, None, None, dbias
+
+
+def _scattered_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, w, ends, row_index, _, scales = inputs
+    ctx.save_for_backward(x, w, ends, row_index, scales)
+
+
+def _scattered_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
+    x, w, ends, row_index, scales = ctx.saved_tensors
+    dx = dw = dscales = None
+    if ctx.needs_input_grad[0] or (scales is not None and ctx.needs_input_grad[5]):
+        unscaled = _product(slope, w.transpose(1, 2), ends, row_index, None, x.shape[0])
+        dx = unscaled if scales is None else unscaled * scales[:, None]
+        dscales = None if scales is None else (unscaled * x).sum(1)
+    if ctx.needs_input_grad[1]:
+        scaled = x if scales is None else x * scales[:, None]
+        dw = _weight_slope(w, scaled, slope, ends, None, row_index)
+    return dx, dw, None, None, None, dscales
 
 
 def _outer_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -136,22 +220,24 @@ def _outer_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
-    x, g, ends, row_index = ctx.saved_tensors
-    ops = torch.ops.assay
+    x, g, ends, x_index, g_index = ctx.saved_tensors
     dx = dg = None
     if ctx.needs_input_grad[0]:
-        dx = _scattered(ops.gathered_mm(g, slope.transpose(1, 2), ends, None, None), x, row_index)
+        dx = _product(g, slope.transpose(1, 2), ends, g_index, x_index, x.shape[0])
     if ctx.needs_input_grad[1]:
-        dg = ops.gathered_mm(x, slope, ends, row_index, None)
-    return dx, dg, None, None
+        dg = _product(x, slope, ends, x_index, g_index, g.shape[0])
+    return dx, dg, None, None, None
 
 
 _OPERATORS = (
-    ("gathered_mm", _mm_cpu, gpu.multiply, _mm_fake, _mm_setup, _mm_backward),
+    ("gathered_mm", _gathered_cpu, gpu.multiply, _gathered_fake, _gathered_setup, _gathered_backward),
+    ("scattered_mm", _scattered_cpu, gpu.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
     ("grouped_outer", _outer_cpu, gpu.outer, _outer_fake, _outer_setup, _outer_backward),
+    ("group_rows", _group_rows_cpu, reference.group_rows, _group_rows_fake, None, None),
 )
 for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
     _LIBRARY.impl(_name, _native, "CPU")
     _LIBRARY.impl(_name, _gpu, "CUDA")
     torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
-    torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)
+    if _backward is not None:
+        torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)

@@ -28,7 +28,6 @@ _FLAGS = (
     "-O3",
     "-fopenmp",
     "-fPIC",
-    "-shared",
     "-fno-math-errno",
     "-mtune=native",
 )
@@ -63,21 +62,22 @@ class Grouped(ctypes.Structure):
     """`AssayGrouped` of arguments.h."""
 
     _fields_ = (
-        ("groups", _number), ("x_rows", _number), ("rows", _number), ("in_features", _number),
-        ("out_features", _number), ("ends", _pointer), ("row_index", _pointer), ("x_stride", _number),
-        ("y_stride", _number), ("x", _pointer), ("y", _pointer), ("w", _pointer), ("w_group", _number),
-        ("w_in", _number), ("w_out", _number), ("bias", _pointer), ("bias_group", _number), ("kind", _int),
-        ("threads", _int),
+        ("groups", _number), ("x_rows", _number), ("y_rows", _number), ("rows", _number), ("in_features", _number),
+        ("out_features", _number), ("ends", _pointer), ("x_index", _pointer), ("y_index", _pointer),
+        ("x_stride", _number), ("y_stride", _number), ("x", _pointer), ("y", _pointer), ("w", _pointer),
+        ("w_group", _number), ("w_in", _number), ("w_out", _number), ("bias", _pointer), ("bias_group", _number),
+        ("scales", _pointer), ("kind", _int), ("threads", _int),
     )  # fmt: skip
 
 
 def instruction_set() -> str:
     """The one in use. Raises InputError for an ASSAY_SPARSE_ISA that is unknown or that this processor lacks."""
-    return _resolved(os.environ.get(ISA_VARIABLE))
+    return _chosen(os.environ.get(ISA_VARIABLE))
 
 
-@lru_cache(maxsize=8)
-def _resolved(asked: str | None) -> str:
+@lru_cache(maxsize=len(INSTRUCTION_SETS) + 1)
+def _chosen(asked: str | None) -> str:
+    """Cached, as working it out takes 3 us of a call."""
     flags = _processor_flags()
     able = [name for name, needs in INSTRUCTION_SETS.items() if set(needs) <= flags]
     if asked is None:
@@ -106,9 +106,11 @@ def load(isa: str) -> ctypes.CDLL:
     found = ctypes.CDLL(str(path))
     found.assay_block_multiply.argtypes = (ctypes.POINTER(Multiply),)
     found.assay_block_gradient.argtypes = (ctypes.POINTER(Gradient),)
+    found.assay_route.argtypes = (_pointer, _number, _number, _number, _int, *4 * (_pointer,))
     found.assay_block_transpose.argtypes = (_pointer, _pointer, _pointer, _number, _number, _int)
     found.assay_grouped_multiply.argtypes = (ctypes.POINTER(Grouped),)
     found.assay_grouped_outer.argtypes = (ctypes.POINTER(Grouped),)
+    found.assay_group_rows.argtypes = (_pointer, _number, _number, _number, _pointer, _pointer, _pointer)
     return found
 
 

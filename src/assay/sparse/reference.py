@@ -62,11 +62,29 @@ def grouped(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None,
     return y
 
 
-def grouped_outer(x: Tensor, g: Tensor, ends: Tensor, row_index: Tensor | None = None) -> Tensor:
+def scattered(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None) -> Tensor:
+    """`grouped`'s rows, scaled and added to those of [rows, out] that the index names."""
+    y = grouped(x, w, ends)
+    y = y if scales is None else y * scales[:, None]
+    return x.new_zeros(rows, w.shape[2]).index_add(0, row_index, y)
+
+
+def grouped_outer(
+    x: Tensor, g: Tensor, ends: Tensor, x_index: Tensor | None = None, g_index: Tensor | None = None
+) -> Tensor:
     """Each group's rows of x, transposed, times its rows of g: [groups, in, out]."""
-    x = x if row_index is None else x[row_index]
+    x, g = x if x_index is None else x[x_index], g if g_index is None else g[g_index]
     parts = [x[start:end].T @ g[start:end] for start, end in _ranges(ends)]
     return torch.stack(parts) if parts else x.new_zeros(0, x.shape[1], g.shape[1])
+
+
+def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each group ends, the places of [n] or [n, k] choices sorted by group, and the rows they are in."""
+    flat = group_of.flatten()
+    counts = torch.zeros(groups, dtype=torch.int64, device=flat.device)
+    counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.int64))
+    order = flat.argsort(stable=True)
+    return counts.cumsum(0), order, order // (group_of.shape[1] if group_of.ndim == 2 else 1)
 
 
 def _ranges(ends: Tensor) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.engineer.own_module import import_own_file
+from assay.core.own_file import import_own_file
 from assay.errors import InputError
 
 _FUNCTIONS = {

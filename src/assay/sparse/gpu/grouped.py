@@ -32,11 +32,9 @@ def scattered(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, 
     The sums are PyTorch's `index_add`, in float32 for half precisions: their order varies from run to run unless
     `torch.use_deterministic_algorithms` asks for one.
     """
-    if usable(x):
-        found = _product(x, w, ends, None, None, scales, torch.float32)
-    else:
-        found = reference.grouped(x, w, ends)
-        found = found if scales is None else found * scales[:, None]
+    if not usable(x):
+        return reference.scattered(x, w, ends, row_index, rows, scales)
+    found = _product(x, w, ends, None, None, scales, torch.float32)
     if not ends.numel():
         return x.new_zeros(rows, w.shape[2])
     # Rows beyond the last end are zero, and their indices may be anything.
@@ -49,7 +47,7 @@ def outer(
 ) -> Tensor:  # fmt: skip
     """`grouped_outer`: the group's rows of x [tokens, K], transposed, times its rows of g [rows, N]: [groups, K, N]."""
     if not usable(x):
-        return reference.grouped_outer(x, g if g_index is None else g[g_index], ends, x_index)
+        return reference.grouped_outer(x, g, ends, x_index, g_index)
     x, g = near(x), near(g)
     groups, inputs, outputs = ends.shape[0], x.shape[1], g.shape[1]
     rows = min((each if index is None else index).shape[0] for each, index in ((x, x_index), (g, g_index)))

@@ -32,11 +32,12 @@ struct AssayGradient {
   int32_t block, kind, threads;
 };
 
-/// For every group: its rows of x times its matrix w[group], or (outer) x's rows transposed times y's rows.
+/// For every group: its rows of x times its matrix w[group], or (outer) its rows of x, transposed, times its rows of y.
 struct AssayGrouped {
-  int64_t groups, x_rows, rows, in_features, out_features;
-  const int64_t* ends;       // [groups], rows of y up to a group's end
-  const int64_t* row_index;  // [rows], x's row for every row of y, or null for the same
+  int64_t groups, x_rows, y_rows, rows, in_features, out_features;
+  const int64_t* ends;     // [groups], rows up to a group's end
+  const int64_t* x_index;  // [rows], each row's place in x, or null for the same
+  const int64_t* y_index;  // likewise in y; a product then adds to y
   int64_t x_stride, y_stride;
   const void* x;
   void* y;                       // product: written; outer: read
@@ -44,6 +45,7 @@ struct AssayGrouped {
   int64_t w_group, w_in, w_out;  // strides
   const void* bias;              // product: a row of out_features for every group, or null
   int64_t bias_group;            // elements from one group's to the next one's, 0 where they share one
+  const void* scales;            // product with y_index: what a row is multiplied with before it is added, or null
   int32_t kind, threads;
 };
 }

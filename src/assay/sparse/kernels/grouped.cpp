@@ -1,18 +1,25 @@
 // Entry points of the grouped products, which check what would make them read or write beyond their operands.
 #include "grouped.h"
 
+#include "grouped_outer.h"
+
 namespace {
 
 using namespace assay;
 
 enum Status { kGood = 0, kUnknownKind = 1, kMemory = 2, kEnds = 3, kRowIndex = 4 };
 
+bool within(const int64_t* index, int64_t count, int64_t limit) {
+  int64_t outside = 0;
+  for (int64_t i = 0; index && i < count; i++) outside += index[i] < 0 || index[i] >= limit;
+  return outside == 0;
+}
+
 Status check(const AssayGrouped& p) {
   int64_t last = 0;
   for (int64_t group = 0; group < p.groups; last = p.ends[group++])
     if (p.ends[group] < last || p.ends[group] > p.rows) return kEnds;
-  for (int64_t i = 0; p.row_index && i < last; i++)
-    if (p.row_index[i] < 0 || p.row_index[i] >= p.x_rows) return kRowIndex;
+  if (!within(p.x_index, last, p.x_rows) || !within(p.y_index, last, p.y_rows)) return kRowIndex;
   return p.kind == 0 || p.kind == 1 ? kGood : kUnknownKind;
 }
 
@@ -38,5 +45,26 @@ int assay_grouped_multiply(const AssayGrouped* p) {
 
 int assay_grouped_outer(const AssayGrouped* p) {
   return run(*p, grouped_outer<float>, grouped_outer<double>);
+}
+
+/// The places of each group in order: a counting sort. `ends`, `order` and the places' rows, of `choices` places each,
+/// are written; kRowIndex for a group outside.
+int assay_group_rows(const int64_t* group_of, int64_t places, int64_t choices, int64_t groups, int64_t* ends,
+                     int64_t* order, int64_t* rows) {
+  if (!within(group_of, places, groups)) return kRowIndex;
+  memset(ends, 0, groups * sizeof(int64_t));
+  for (int64_t i = 0; i < places; i++) ends[group_of[i]]++;
+  for (int64_t group = 0, sum = 0; group < groups; group++) {
+    const int64_t count = ends[group];
+    ends[group] = sum;
+    sum += count;
+  }
+  for (int64_t row = 0, i = 0; i < places; row++)
+    for (int64_t choice = 0; choice < choices; choice++, i++) {
+      const int64_t place = ends[group_of[i]]++;
+      order[place] = i;
+      rows[place] = row;
+    }
+  return kGood;
 }
 }

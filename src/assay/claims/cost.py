@@ -1,0 +1,124 @@
+"""What both models cost, and the ratio (cheap over dense) with its interval over fresh processes.
+
+A time is the kernel's account of the model's process, read by the judge while that process is stopped: with one thread
+its CPU time, which neither a sleeping thread nor a busy machine moves; with more threads wall time, without the pairs
+in which a side had to wait for a core. The interval is the referee's own (assay.referee.timing.statistics): a round of
+fresh processes is reduced to the median of its paired log-ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.claims.samples import TIMED, Samples, TimedPair, unhindered
+from assay.claims.settings import ClaimSettings, Cost
+from assay.referee.timing.statistics import interval, round_medians
+
+_FEWEST_TURNS, _FEWEST_ROUNDS = 2, 3
+LEAST_PEAK_BYTES = 1 << 20
+"""A model that takes less than 1 MiB hides in what an empty process has left over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Cheap over dense, below 1 where it is cheaper, with its 95 % interval."""
+
+    ratio: float
+    lower: float
+    upper: float
+    rounds: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping for certificates."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One cost: what it typically is (nanoseconds or bytes) for both models; None with a reason where not known.
+
+    `clock` says what was read; `wall` is the ratio of wall times beside one of CPU times.
+    """
+
+    cost: Cost
+    clock: str
+    dense: float | None = None
+    cheap: float | None = None
+    ratio: Ratio | None = None
+    wall: Ratio | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain mapping for certificates."""
+        return {
+            "clock": self.clock, "dense": self.dense, "cheap": self.cheap,
+            "ratio": self.ratio.to_json() if self.ratio else None,
+            "wall": self.wall.to_json() if self.wall else None, "reason": self.reason,
+        }  # fmt: skip
+
+
+def compare_costs(samples: Samples, settings: ClaimSettings, absent: dict[Cost, str]) -> dict[Cost, Compared]:
+    """Every cost; `absent` says why one was not measured."""
+    found = {cost: _times(samples.of(cost), cost, settings.threads) for cost in TIMED}
+    found |= {Cost.MEMORY: _peaks(samples.peaks), Cost.SIZE: _sizes(samples.sizes)}
+    return {cost: Compared(cost, each.clock, reason=absent[cost]) if cost in absent else each
+            for cost, each in found.items()}  # fmt: skip
+
+
+def _times(pairs: Sequence[TimedPair], cost: Cost, threads: int) -> Compared:
+    clock = "CPU time" if threads == 1 else "wall time"
+    if not pairs:
+        return Compared(cost, clock, reason="no call was timed")
+    quiet = [pair for pair, free in zip(pairs, unhindered(pairs), strict=True) if free]
+    wall = _ratio_of([(pair.round, pair.wall_ns) for pair in quiet])
+    chosen = [(pair.round, pair.cpu_ns) for pair in pairs] if threads == 1 else [(p.round, p.wall_ns) for p in quiet]
+    ratio = _ratio_of(chosen)
+    if ratio is None:
+        why = (
+            f"fewer than {_FEWEST_ROUNDS} rounds have {_FEWEST_TURNS} turns on inputs that were new to their processes"
+        )
+        why += "" if threads == 1 else ", in which no side waited for a core"
+        return Compared(cost, clock, reason=why)
+    dense, cheap = (float(np.median([times[side] for _, times in chosen])) for side in (0, 1))
+    return Compared(cost, clock, dense, cheap, ratio, wall if threads == 1 else None)
+
+
+def _peaks(peaks: Sequence[tuple[int, int]]) -> Compared:
+    if not peaks:
+        return Compared(Cost.MEMORY, "peak memory", reason="no process came so far")
+    dense, cheap = (float(np.median([pair[side] for pair in peaks])) for side in (0, 1))
+    if min(map(min, peaks)) < LEAST_PEAK_BYTES:
+        why = "a process took less than 1 MiB beyond an empty one, which cannot be told apart"
+        return Compared(Cost.MEMORY, "peak memory", dense, cheap, reason=why)
+    ratio = _from_logs([math.log(pair[1] / pair[0]) for pair in peaks])
+    return Compared(Cost.MEMORY, "peak memory", dense, cheap, ratio)
+
+
+def _sizes(sizes: Sequence[tuple[int, int]]) -> Compared:
+    """Known exactly: the interval is the range over seeds."""
+    if not sizes:
+        return Compared(Cost.SIZE, "file size", reason="no weights were read")
+    ratios = [cheap / dense for dense, cheap in sizes]
+    dense, cheap = (float(np.median([pair[side] for pair in sizes])) for side in (0, 1))
+    ratio = Ratio(float(np.median(ratios)), min(ratios), max(ratios), len(ratios))
+    return Compared(Cost.SIZE, "file size", dense, cheap, ratio)
+
+
+def _ratio_of(times: Sequence[tuple[int, tuple[int, int]]]) -> Ratio | None:
+    kept = [(number, cheap / dense) for number, (dense, cheap) in times if dense > 0 and cheap > 0]
+    if not kept:
+        return None
+    rounds, ratios = np.array([number for number, _ in kept]), np.log([ratio for _, ratio in kept])
+    return _from_logs(list(round_medians(rounds, ratios, _FEWEST_TURNS)))
+
+
+def _from_logs(medians: Sequence[float]) -> Ratio | None:
+    if len(medians) < _FEWEST_ROUNDS:
+        return None
+    found = interval(medians)
+    return Ratio(found.ratio, found.lower_ratio, found.upper_ratio, len(medians))

@@ -1,0 +1,1 @@
+"""A claim's certificate as one HTML file, in the style of the kernels'."""
