@@ -127,8 +127,8 @@ def _unstructured(results: Sequence[Row]) -> Iterator[str]:
     reached = sum(row["share_of_ceiling"] >= UNSTRUCTURED_TARGET for row in single)
     yield (
         "4096 x 4096. The ceiling is the dense weight's bytes over those of mask and values. "
-        f"{reached} of {len(single)} cases of one row and at most 80 % zeros reach {UNSTRUCTURED_TARGET} of it. Cold: each call after a dense "
-        "product, which displaces all weights from the caches."
+        f"{reached} of {len(single)} cases of one row and at most 80 % zeros reach {UNSTRUCTURED_TARGET} of it. "
+        "Cold: each call after a dense product, which displaces all weights from the caches."
     )
     yield ""
     yield from table(

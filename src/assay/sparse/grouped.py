@@ -1,8 +1,8 @@
 """Grouped products: the interface of `torch.nn.functional.grouped_mm`, for the experts of a mixture.
 
 Unlike torch's, float64 works, operands have any strides, rows beyond the last offset are zero, offsets are checked, and
-torch.compile keeps one graph. float16 and bfloat16 are computed in float32 and rounded once at the end, as processors
-without units for them do these products several times faster that way.
+torch.compile keeps one graph. float16 and bfloat16 are rounded once at the end: on a CPU they are computed in float32,
+as processors without units for them do these products several times faster that way.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _plain(x: Tensor, w: Tensor) -> bool:
 
 
 def _computed(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in HALF else tensor
+    return tensor.float() if tensor.dtype in HALF and tensor.device.type == "cpu" else tensor
 
 
 def _wrong(what: str, value: str, rule: str) -> InputError:

@@ -4,7 +4,8 @@ Three operators are closed under differentiation: the product of every group's r
 rows being read through an index; the same with the results added through an index; and the product of every group's
 rows, transposed, with other rows of it (the matrices' gradient). A mixture's tokens are so gathered while they are
 packed and its experts' results added while they are in registers' reach. On a CPU they run the kernels beside this
-file, elsewhere `reference.py`. Operands are of one dtype and checked by `grouped.py`, offsets and indices here.
+file, on NVIDIA's GPUs those of `gpu`, and `reference.py` elsewhere. Operands are of one dtype and checked by
+`grouped.py`, offsets and indices here, on a CPU.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.sparse import reference
+from assay.sparse.gpu import grouped as gpu
 from assay.sparse.library import Grouped, check, kernels
 
 KINDS = {torch.float32: 0, torch.float64: 1}
@@ -230,14 +232,14 @@ def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("gathered_mm", gathered_cpu, reference.grouped, _gathered_fake, _gathered_setup, _gathered_backward),
-    ("scattered_mm", scattered_cpu, reference.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
-    ("grouped_outer", _outer_cpu, reference.grouped_outer, _outer_fake, _outer_setup, _outer_backward),
+    ("gathered_mm", gathered_cpu, gpu.multiply, _gathered_fake, _gathered_setup, _gathered_backward),
+    ("scattered_mm", scattered_cpu, gpu.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
+    ("grouped_outer", _outer_cpu, gpu.outer, _outer_fake, _outer_setup, _outer_backward),
     ("group_rows", _group_rows_cpu, reference.group_rows, _group_rows_fake, None, None),
 )
-for _name, _native, _plain, _fake, _setup, _backward in _OPERATORS:
+for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
     _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _plain, "CUDA")
+    _LIBRARY.impl(_name, _gpu, "CUDA")
     torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
     if _backward is not None:
         torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)

@@ -1,9 +1,10 @@
 """The block-sparse products as PyTorch operators: `torch.ops.assay.block_sparse_mm` and what its backward needs.
 
 Three operators are closed under differentiation, so that any order of derivative exists: the product
-(`block_sparse_mm`), the product sampled at the kept blocks (`block_sparse_sampled`: the gradient of values) and the
-transposition of blocks (`block_transpose`). Each has a fake, so torch.compile keeps one graph. On a CPU they run the
-kernels beside this file; elsewhere `reference.py`, until that device has kernels of its own.
+(`block_sparse_mm`), the product with the transposed matrix (`block_sparse_mm_transposed`: the gradient of x) and the
+product sampled at the kept blocks (`block_sparse_sampled`: the gradient of values). `block_transpose` transposes the
+blocks alone. Each has a fake, so torch.compile keeps one graph. On a CPU they run the kernels beside this file, on
+NVIDIA's GPUs those of `gpu`, and `reference.py` elsewhere.
 
 Values are [blocks, block, block] in PyTorch's BSR order, output row before input column. In memory the kernels want a
 block's inputs outermost: `packed` makes such a tensor, whose shape stays and whose strides are swapped. Others are
@@ -19,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.errors import InputError
-from assay.sparse import reference
+from assay.sparse.gpu import blocks
 from assay.sparse.layout import turn
 from assay.sparse.library import Gradient, Multiply, check, kernels
+from assay.sparse.operands import check_operands
 
 KINDS = {torch.float32: 0, torch.float64: 1}
 """Element types of the kernels, by their number in arguments.h."""
@@ -33,6 +34,7 @@ _LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-un
 _LIBRARY.define(
     "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias) -> Tensor"
 )
+_LIBRARY.define("block_sparse_mm_transposed(Tensor g, Tensor values, Tensor[] layout, SymInt in_features) -> Tensor")
 _LIBRARY.define("block_sparse_sampled(Tensor x, Tensor g, Tensor[] layout, int block) -> Tensor")
 _LIBRARY.define("block_transpose(Tensor values, Tensor order, Tensor inverse) -> Tensor")
 _LIBRARY.define(
@@ -58,7 +60,7 @@ def _pointer(tensor: Tensor | None) -> int | None:
 def _multiply(
     x: Tensor, values: Tensor, scales: Tensor | None, layout: Sequence[Tensor], out_features: int, bias: Tensor | None
 ) -> Tensor:
-    _check(x, values, scales, layout, out_features, bias)
+    check_operands(x, values, scales, layout, out_features, bias, KINDS)
     x, values = _rows(x), packed(values)
     bias = None if bias is None else bias.contiguous()
     y = x.new_empty(x.shape[0], out_features)
@@ -70,28 +72,6 @@ def _multiply(
     )  # fmt: skip
     check(kernels().assay_block_multiply(ctypes.byref(arguments)), "block-sparse")
     return y
-
-
-def _check(
-    x: Tensor, values: Tensor, scales: Tensor | None, layout: Sequence[Tensor], out_features: int, bias: Tensor | None
-) -> None:
-    """Raises InputError for what would make the kernel read beyond its operands, or as another type."""
-    block = values.shape[-1]
-    stored = x.dtype if scales is None else torch.int8
-    fits = (
-        values.dtype == stored
-        and x.dtype in KINDS
-        and values.shape == (layout[1].numel(), block, block)
-        and layout[0].numel() == -(-out_features // block) + 1
-        and all(each is None or (each.dtype == x.dtype and each.shape == (out_features,)) for each in (bias, scales))
-    )
-    if not fits:
-        shown = [values, *(each for each in (bias, scales) if each is not None)]
-        raise InputError(
-            "the operands of a block-sparse product do not fit each other",
-            value=f"{x.dtype} times " + ", ".join(f"{each.dtype} {tuple(each.shape)}" for each in shown),
-            rule="values of the layout's blocks; bias and scales of the outputs, in the input's type",
-        )
 
 
 def multiply_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
@@ -129,9 +109,18 @@ def _transpose_cpu(values: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     return out
 
 
+def _mm_transposed_cpu(g: Tensor, values: Tensor, layout: Sequence[Tensor], in_features: int) -> Tensor:
+    return multiply_cpu(g, _transpose_cpu(values, layout[4], layout[5]), turn(layout), in_features, None)
+
+
 def _mm_fake(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
     del values, layout, bias
     return x.new_empty(x.shape[0], out_features)
+
+
+def _mm_transposed_fake(g: Tensor, values: Tensor, layout: Sequence[Tensor], in_features: int) -> Tensor:
+    del values, layout
+    return g.new_empty(g.shape[0], in_features)
 
 
 def _mm_int8_fake(
@@ -163,11 +152,26 @@ def _mm_backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     needs_x, needs_values = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
     dx = dvalues = None
     if needs_x:
-        flipped = ops.block_transpose(values, layout[4], layout[5])
-        dx = ops.block_sparse_mm(g, flipped, list(turn(layout)), x.shape[1], None)
+        dx = ops.block_sparse_mm_transposed(g, values, layout, x.shape[1])
     if needs_values:
         dvalues = ops.block_sparse_sampled(x, g, layout, values.shape[-1])
     return dx, dvalues, [None] * len(layout), None, g.sum(0) if ctx.has_bias else None
+
+
+def _mm_transposed_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    g, values, layout, _ = inputs
+    ctx.save_for_backward(g, values, *layout)
+
+
+def _mm_transposed_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
+    g, values, *layout = ctx.saved_tensors
+    ops = torch.ops.assay
+    dg = dvalues = None
+    if ctx.needs_input_grad[0]:
+        dg = ops.block_sparse_mm(slope, values, layout, g.shape[1], None)
+    if ctx.needs_input_grad[1]:
+        dvalues = ops.block_sparse_sampled(slope, g, layout, values.shape[-1])
+    return dg, dvalues, [None] * len(layout), None
 
 
 def _sampled_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -178,8 +182,7 @@ def _sampled_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _sampled_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     x, g, *layout = ctx.saved_tensors
     ops = torch.ops.assay
-    flipped = ops.block_transpose(slope, layout[4], layout[5])
-    dx = ops.block_sparse_mm(g, flipped, list(turn(layout)), x.shape[1], None)
+    dx = ops.block_sparse_mm_transposed(g, slope, layout, x.shape[1])
     return dx, ops.block_sparse_mm(x, slope, layout, g.shape[1], None), [None] * len(layout), None
 
 
@@ -193,14 +196,19 @@ def _transpose_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
 
 
 _OPERATORS = (
-    ("block_sparse_mm", multiply_cpu, reference.multiply, _mm_fake, _mm_setup, _mm_backward),
-    ("block_sparse_sampled", _sampled_cpu, reference.sampled, _sampled_fake, _sampled_setup, _sampled_backward),
-    ("block_transpose", _transpose_cpu, reference.transposed, _transpose_fake, _transpose_setup, _transpose_backward),
-)
-for _name, _native, _plain, _fake, _setup, _backward in _OPERATORS:
+    ("block_sparse_mm", multiply_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward),
+    (
+        "block_sparse_mm_transposed", _mm_transposed_cpu, blocks.multiply_transposed, _mm_transposed_fake,
+        _mm_transposed_setup, _mm_transposed_backward,
+    ),
+    ("block_sparse_sampled", _sampled_cpu, blocks.sampled, _sampled_fake, _sampled_setup, _sampled_backward),
+    ("block_transpose", _transpose_cpu, blocks.transposed, _transpose_fake, _transpose_setup, _transpose_backward),
+)  # fmt: skip
+for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
     _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _plain, "CUDA")
+    _LIBRARY.impl(_name, _gpu, "CUDA")
     torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
     torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)
 _LIBRARY.impl("block_sparse_mm_int8", _mm_int8_cpu, "CPU")
+_LIBRARY.impl("block_sparse_mm_int8", blocks.multiply_int8, "CUDA")
 torch.library.register_fake("assay::block_sparse_mm_int8", _mm_int8_fake, lib=_LIBRARY)

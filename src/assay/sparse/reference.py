@@ -25,6 +25,19 @@ def multiply(x: Tensor, values: Tensor, layout: Sequence[Tensor], out_features: 
     return torch.nn.functional.linear(x, dense(values, layout, out_features, x.shape[1]), bias)
 
 
+def multiply_transposed(g: Tensor, values: Tensor, layout: Sequence[Tensor], in_features: int) -> Tensor:
+    """g [rows, out] times the matrix: [rows, in]."""
+    return g @ dense(values, layout, g.shape[1], in_features)
+
+
+def multiply_int8(
+    x: Tensor, values: Tensor, scales: Tensor, layout: Sequence[Tensor], out_features: int, bias: Tensor | None
+) -> Tensor:
+    """`multiply` by int8 values whose output rows are scaled by scales [out]."""
+    matrix = dense(values.to(x.dtype), layout, out_features, x.shape[1])
+    return torch.nn.functional.linear(x, matrix * scales.to(x.dtype)[:, None], bias)
+
+
 def sampled(x: Tensor, g: Tensor, layout: Sequence[Tensor], block: int) -> Tensor:
     """g [rows, out] transposed times x [rows, in] at the kept blocks: [blocks, block, block]."""
     wanted = torch.nn.functional.pad(g, (0, -g.shape[1] % block)).T @ torch.nn.functional.pad(
