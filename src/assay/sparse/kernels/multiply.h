@@ -14,7 +14,8 @@ namespace assay {
 template <typename T, int B>
 int64_t chunk_rows(int64_t features) {
   constexpr int64_t tall = tile_rows<T, B>();
-  const int64_t fit = kPanelBytes / (blocks_in(features, B) * B * static_cast<int64_t>(sizeof(T)));
+  const int64_t wide = std::max<int64_t>(blocks_in(features, B) * B, 1);  // of no features, too
+  const int64_t fit = kPanelBytes / (wide * static_cast<int64_t>(sizeof(T)));
   return std::clamp<int64_t>(fit / tall * tall, tall, 16 * tall);
 }
 
