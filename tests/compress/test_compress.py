@@ -123,3 +123,15 @@ def test_what_cannot_be_judged_or_converted_is_said_before_anything_is_trained(t
     write(tmp_path, "", "beside.py")
     with pytest.raises(InputError, match=words):
         prepare(write(tmp_path, TRAINING.replace(old, new)), SHORT)
+
+
+def test_the_documented_results_are_those_of_the_certificates():
+    docs = Path(__file__).parents[2] / "docs"
+    table = (docs / "compress.md").read_text()
+    for run in json.loads((docs / "data" / "compress_example.json").read_text())["runs"]:
+        loss = [f"{100 * run['quality'][name]:+.1f}" for name in ("difference", "lower", "upper")]
+        costs = [
+            f"{run['costs'][name]['ratio']:.2f}x" for name in ("throughput", "latency", "training", "memory", "size")
+        ]
+        words = " | ".join([f"{loss[0]} % ({loss[1]} to {loss[2]} %)", *costs])
+        assert any(words in row and run["verdict"] in row and f"`{run['options']}`" in row for row in table.split("\n"))
