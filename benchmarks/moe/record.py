@@ -39,6 +39,7 @@ class Record(Results):
                 rule=f"one file holds results of {fixed}",
                 next_step="give another file with --json, or restore the settings",
             )
+        self._sources = sources_identity()
         self.data["machine"] = read_facts().to_json()
         self.rows: list[Row] = self.data["suites"].setdefault("runs", [])
 
@@ -51,12 +52,12 @@ class Record(Results):
 
     def add(self, row: Row) -> None:
         """Keep one row, at once on disk, with the sources and the load that it ran under."""
-        self.rows.append({**row, "when": now(), "load": conditions()["load"], "sources": sources_identity()})
+        self.rows.append({**row, "when": now(), "load": conditions()["load"], "sources": self._sources})
         self.save()
 
     def put(self, suite: str, found: Any) -> None:
         """Keep a record in place of the suite's old one."""
-        self.data["suites"][suite] = {"when": now(), "sources": sources_identity(), **found}
+        self.data["suites"][suite] = {"when": now(), "sources": self._sources, **found}
         self.save()
 
     @property
