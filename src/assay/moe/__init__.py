@@ -8,6 +8,7 @@ loss = task_loss(output.hidden_states) + output.router_loss
 """
 
 from assay.moe.hugging_face import register_with_transformers
+from assay.moe.int8 import quantise_experts
 from assay.moe.layer import MoE, MoEFeedForward, MoEOutput, collect_losses
 from assay.moe.losses import load_balancing_loss, router_z_loss
 
@@ -17,6 +18,7 @@ __all__ = [
     "MoEOutput",
     "collect_losses",
     "load_balancing_loss",
+    "quantise_experts",
     "register_with_transformers",
     "router_z_loss",
 ]

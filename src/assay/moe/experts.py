@@ -123,11 +123,11 @@ def grouped_feed_forward(
     """
     hidden = gathered_mm(x, first, rows.ends, rows.token_of_row)
     if first_bias is not None:
-        hidden = hidden + _of_rows(first_bias, rows.expert_of_row)
+        hidden = hidden + bias_of_rows(first_bias, rows.expert_of_row)
     out = grouped_mm(activation(hidden), second, offs=rows.ends)
-    return out if second_bias is None else out + _of_rows(second_bias, rows.expert_of_row)
+    return out if second_bias is None else out + bias_of_rows(second_bias, rows.expert_of_row)
 
 
-def _of_rows(bias: Tensor, expert_of_row: Tensor) -> Tensor:
+def bias_of_rows(bias: Tensor, expert_of_row: Tensor) -> Tensor:
     """Each row's bias; zero for rows of no expert."""
     return functional.pad(bias, (0, 0, 0, 1))[expert_of_row.clamp(max=bias.shape[0])]
