@@ -17,8 +17,8 @@ from assay.archive.entry import LISTED, Entry, Match, Row, entry_of, row_of
 from assay.archive.operators import OperatorSignature, shares_an_operator, similarity
 from assay.archive.tables import KERNELS, OPERATORS
 from assay.core.sources import Candidate, Task
+from assay.core.strict_json import parse_object
 from assay.errors import InputError
-from assay.report.strict_json import parse_object
 
 MOST_MATCHES = 1000
 

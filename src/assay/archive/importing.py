@@ -19,10 +19,10 @@ from assay.archive.admission import check_admissible
 from assay.archive.archive import Archive, Outcome
 from assay.archive.exporting import SCHEMA, VERSION, Progress
 from assay.archive.operators import OperatorSignature
+from assay.core.strict_json import MAX_BYTES, parse_object
 from assay.errors import InputError
 from assay.report.certificate import read_certificate
 from assay.report.store import list_runs
-from assay.report.strict_json import MAX_BYTES, parse_object
 
 MAX_LINES = 1_000_000
 """Beyond that a file is no archive of kernels; the report of an import has a line for each."""

@@ -22,7 +22,7 @@ def shared_object(
 
     Raises MachineError without a compiler, where it does not compile, and where the cache cannot be written.
     """
-    digest = hashlib.sha256(repr((flags, platform.machine(), _processor())).encode())
+    digest = hashlib.sha256(repr((flags, platform.machine(), processor())).encode())
     for file in (*sources, *headers):
         digest.update(file.read_bytes())
     path = find_dirs().builds / f"{name}-{digest.hexdigest()[:32]}.so"
@@ -34,7 +34,7 @@ def shared_object(
     return path
 
 
-def _processor() -> str:
-    """What -march=native and -mtune=native mean here."""
+def processor() -> str:
+    """What -march=native and -mtune=native mean here: the lines of /proc/cpuinfo that say so."""
     with open("/proc/cpuinfo") as file:
         return "".join(sorted({line for line in file if line.startswith(("model name", "flags", "Features", "CPU"))}))

@@ -17,6 +17,7 @@ from typing import Any
 from assay.core.config import JudgeConfig
 from assay.core.identity import identity
 from assay.core.sources import Candidate, Task
+from assay.core.strict_json import MAX_BYTES, parse_object
 from assay.errors import InputError
 from assay.referee.judgement import Judgement
 from assay.report import parts
@@ -24,7 +25,6 @@ from assay.report.absence import explain_nulls
 from assay.report.coverage import covered, not_covered
 from assay.report.evidence import read_samples
 from assay.report.schema import SCHEMA, VERSION, check_layout, damaged
-from assay.report.strict_json import MAX_BYTES, parse_object
 
 REPLAY_COMMAND = "assay verify certificate.json"
 _REPLAY_NOTE = (

@@ -13,12 +13,12 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from assay.core.strict_json import MAX_INT
 from assay.machine.facts import MachineFacts
 from assay.machine.floor import RooflinePoint
 from assay.referee.baseline import Baseline
 from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.timing.samples import Sample
-from assay.report.strict_json import MAX_INT
 
 _PACKAGES = ("assay", "torch", "numpy")
 

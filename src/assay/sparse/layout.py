@@ -18,7 +18,7 @@ BLOCKS = (8, 16, 32, 64)
 """Sides of blocks that there are kernels for: 8 is a vector of AVX2, 64 the largest that Triton's and ours share."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockLayout:
     """The kept blocks of an `out_features` x `in_features` matrix; features need not be divisible by `block`.
 
@@ -58,6 +58,20 @@ class BlockLayout:
         """Of a dense [out, in] matrix: the blocks that hold anything but zeros (NaN counts as something)."""
         blocks = split_blocks(weight, block)
         return cls.from_mask((blocks != 0).any(-1).any(-1), weight.shape[0], weight.shape[1], block)
+
+    @classmethod
+    def from_largest(cls, weight: Tensor, block: int, sparsity: float) -> BlockLayout:
+        """Of a dense [out, in] matrix: a share `sparsity` of its blocks goes, those of smallest Frobenius norm.
+
+        Exactly that many go: of equal norms the later ones. Raises InputError for a share outside of [0, 1).
+        """
+        if not 0 <= sparsity < 1:
+            raise InputError("the sparsity is no share", value=f"{sparsity:g}", rule="at least 0 and less than 1")
+        norms = split_blocks(weight.detach().double(), block).square().sum((-1, -2))
+        order = norms.flatten().argsort(descending=True, stable=True)
+        mask = torch.zeros(norms.numel(), dtype=torch.bool, device=weight.device)
+        mask[order[: norms.numel() - round(sparsity * norms.numel())]] = True
+        return cls.from_mask(mask.view(norms.shape), weight.shape[0], weight.shape[1], block)
 
     @classmethod
     def from_bsr(
@@ -135,6 +149,28 @@ class BlockLayout:
     def turned(self) -> BlockLayout:
         """The transpose's layout."""
         return BlockLayout(self.in_features, self.out_features, self.block, turn(self.tensors))
+
+    def carry(self, values: Tensor, other: BlockLayout) -> Tensor:
+        """`values` [blocks, block, block] of this layout in `other`'s: blocks that only `other` keeps are zero.
+
+        Also for what an optimiser keeps beside the values. Raises InputError where the matrices differ in size.
+        """
+        if (self.out_features, self.in_features, self.block) != (other.out_features, other.in_features, other.block):
+            raise InputError(
+                "the layouts are of different matrices",
+                value=f"{self} and {other}",
+                rule="the same features and block",
+            )
+        numbers = torch.full(self.shape, -1, dtype=torch.int64, device=values.device)
+        numbers[self.block_rows(), self.columns] = torch.arange(self.blocks, device=values.device)
+        source = numbers[other.block_rows(), other.columns]
+        found = values.new_zeros(other.blocks, self.block, self.block)
+        found[source >= 0] = values[source[source >= 0]]
+        return found
+
+    def __str__(self) -> str:
+        rows, columns = self.shape
+        return f"{self.out_features} x {self.in_features}: {self.blocks} of {rows * columns} blocks of {self.block}"
 
     def to(self, device: torch.device | str) -> BlockLayout:
         """The same on another device."""

@@ -22,7 +22,16 @@ INSTRUCTION_SETS = {
     "portable": (),
 }
 """From the widest to the one that every processor has: the flags that the compiler and the processor share."""
-_FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-mtune=native")
+_FLAGS = (
+    "-std=c++17",
+    "-Werror=return-type",
+    "-O3",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-mtune=native",
+)
 _WIDE = "-mprefer-vector-width=512"
 
 _number, _pointer, _int = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
@@ -52,9 +61,13 @@ class Gradient(ctypes.Structure):
 
 def instruction_set() -> str:
     """The one in use. Raises InputError for an ASSAY_SPARSE_ISA that is unknown or that this processor lacks."""
+    return _resolved(os.environ.get(ISA_VARIABLE))
+
+
+@lru_cache(maxsize=8)
+def _resolved(asked: str | None) -> str:
     flags = _processor_flags()
     able = [name for name, needs in INSTRUCTION_SETS.items() if set(needs) <= flags]
-    asked = os.environ.get(ISA_VARIABLE)
     if asked is None:
         return able[0]
     if asked not in able:

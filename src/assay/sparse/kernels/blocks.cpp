@@ -7,16 +7,16 @@ using namespace assay;
 
 template <int B>
 int multiply_kind(const AssayMultiply& p) {
-  if (p.kind == 0) return multiply<float, float, B>(p), 0;
-  if (p.kind == 1) return multiply<double, double, B>(p), 0;
-  if (p.kind == 2) return multiply<float, int8_t, B>(p), 0;
+  if (p.kind == 0) return multiply<float, float, B>(p);
+  if (p.kind == 1) return multiply<double, double, B>(p);
+  if (p.kind == 2) return multiply<float, int8_t, B>(p);
   return 1;
 }
 
 template <int B>
 int gradient_kind(const AssayGradient& p) {
-  if (p.kind == 0) return sampled<float, B>(p), 0;
-  if (p.kind == 1) return sampled<double, B>(p), 0;
+  if (p.kind == 0) return sampled<float, B>(p);
+  if (p.kind == 1) return sampled<double, B>(p);
   return 1;
 }
 
@@ -38,27 +38,19 @@ extern "C" {
 
 /// 0, or 1 for a block or kind that there is no instance of, 2 where memory is short.
 int assay_block_multiply(const AssayMultiply* p) {
-  try {
-    if (p->block == 8) return multiply_kind<8>(*p);
-    if (p->block == 16) return multiply_kind<16>(*p);
-    if (p->block == 32) return multiply_kind<32>(*p);
-    if (p->block == 64) return multiply_kind<64>(*p);
-    return 1;
-  } catch (const std::bad_alloc&) {
-    return 2;
-  }
+  if (p->block == 8) return multiply_kind<8>(*p);
+  if (p->block == 16) return multiply_kind<16>(*p);
+  if (p->block == 32) return multiply_kind<32>(*p);
+  if (p->block == 64) return multiply_kind<64>(*p);
+  return 1;
 }
 
 int assay_block_gradient(const AssayGradient* p) {
-  try {
-    if (p->block == 8) return gradient_kind<8>(*p);
-    if (p->block == 16) return gradient_kind<16>(*p);
-    if (p->block == 32) return gradient_kind<32>(*p);
-    if (p->block == 64) return gradient_kind<64>(*p);
-    return 1;
-  } catch (const std::bad_alloc&) {
-    return 2;
-  }
+  if (p->block == 8) return gradient_kind<8>(*p);
+  if (p->block == 16) return gradient_kind<16>(*p);
+  if (p->block == 32) return gradient_kind<32>(*p);
+  if (p->block == 64) return gradient_kind<64>(*p);
+  return 1;
 }
 
 int assay_block_transpose(const void* values, const int64_t* order, void* out, int64_t blocks, int64_t side,

@@ -36,20 +36,22 @@ void multiply_chunk(const T* panels, int64_t rows, int64_t height, const Run<W>&
                      y + r * y_stride, y_stride, static_cast<int>(std::min<int64_t>(columns, B)));
 }
 
-/// Rows m0 .. m1 of y in block rows b0 .. b1.
+/// Rows m0 .. m1 of y in block rows b0 .. b1; false where memory is short.
 template <typename T, typename W, int B>
-void multiply_part(const AssayMultiply& p, int64_t m0, int64_t m1, int64_t b0, int64_t b1) {
+bool multiply_part(const AssayMultiply& p, int64_t m0, int64_t m1, int64_t b0, int64_t b1) {
   static thread_local Scratch memory, tail;
   const T* bias = static_cast<const T*>(p.bias);
   const T* scales = static_cast<const T*>(p.scales);
   const int64_t last = p.out_features / B, rest = p.out_features % B;  // the block row that is not whole
   T* padded = tail.take<T>(2 * B);
+  if (!padded) return false;
   for (int64_t i = 0; i < rest; i++) {
     padded[i] = bias ? bias[last * B + i] : T(0);
     padded[B + i] = scales ? scales[last * B + i] : T(1);
   }
   const int64_t chunk = std::min(chunk_rows<T, B>(p.in_features), m1 - m0);
   T* panels = memory.take<T>(packed_height<T, B>(chunk) * blocks_in(p.in_features, B) * B);
+  if (!panels) return false;
   for (int64_t m = m0; m < m1; m += chunk) {
     const int64_t rows = std::min(chunk, m1 - m), height = packed_height<T, B>(rows);
     pack<T, B>(static_cast<const T*>(p.x), p.x_stride, nullptr, m, rows, height, p.in_features, panels);
@@ -63,6 +65,7 @@ void multiply_part(const AssayMultiply& p, int64_t m0, int64_t m1, int64_t b0, i
                               p.y_stride, p.out_features - b * B);
     }
   }
+  return true;
 }
 
 /// The first block row of part `part` of `parts` that hold equally many blocks (and count a row as one more).
@@ -79,34 +82,37 @@ inline int64_t balanced(const int64_t* row_starts, int64_t block_rows, int64_t p
   return low;
 }
 
-/// Threads share rows where each gets four tiles or more, otherwise block rows.
+/// Threads share rows where each gets four tiles or more, otherwise block rows. 0, or 2 where memory is short.
 template <typename T, typename W, int B>
-void multiply(const AssayMultiply& p) {
+int multiply(const AssayMultiply& p) {
   constexpr int64_t tall = tile_rows<T, B>();
   const int64_t block_rows = blocks_in(p.out_features, B);
   const bool by_rows = p.rows >= 4 * tall * p.threads;
-#pragma omp parallel num_threads(p.threads)
+  bool fits = true;
+#pragma omp parallel num_threads(p.threads) reduction(&& : fits)
   {
     const int64_t part = omp_get_thread_num(), parts = omp_get_num_threads();
     if (by_rows) {
       const int64_t tiles = (p.rows + tall - 1) / tall;
       const int64_t m0 = tiles * part / parts * tall, m1 = std::min(tiles * (part + 1) / parts * tall, p.rows);
-      if (m0 < m1) multiply_part<T, W, B>(p, m0, m1, 0, block_rows);
+      if (m0 < m1) fits = multiply_part<T, W, B>(p, m0, m1, 0, block_rows);
     } else {
       const int64_t b0 = balanced(p.row_starts, block_rows, part, parts);
       const int64_t b1 = balanced(p.row_starts, block_rows, part + 1, parts);
-      if (b0 < b1 && p.rows) multiply_part<T, W, B>(p, 0, p.rows, b0, b1);
+      if (b0 < b1 && p.rows) fits = multiply_part<T, W, B>(p, 0, p.rows, b0, b1);
     }
   }
+  return fits ? 0 : 2;
 }
 
-/// The values' gradients: both sides packed by chunks, then every block's sum in registers.
+/// The values' gradients: both sides packed by chunks, then every block's sum in registers. 0, or 2 without memory.
 template <typename T, int B>
-void sampled(const AssayGradient& p) {
+int sampled(const AssayGradient& p) {
   static thread_local Scratch memory;
   const int64_t in_blocks = blocks_in(p.in_features, B), out_blocks = blocks_in(p.out_features, B);
   const int64_t chunk = std::min(chunk_rows<T, B>(std::max(p.in_features, p.out_features)), p.rows);
   T* x = memory.take<T>(chunk * (in_blocks + out_blocks) * B);
+  if (!x && p.rows) return 2;
   T* g = x + chunk * in_blocks * B;
   T* out = static_cast<T*>(p.out);
   if (!p.rows) memset(out, 0, p.row_starts[out_blocks] * B * B * sizeof(T));
@@ -128,6 +134,7 @@ void sampled(const AssayGradient& p) {
 #pragma omp barrier
     }
   }
+  return 0;
 }
 
 }  // namespace assay

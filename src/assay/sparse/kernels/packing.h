@@ -1,7 +1,6 @@
 // Copies into panels and scratch memory that stays: a page fault costs as much as 60 products of a vector.
 #pragma once
 #include <cstdlib>
-#include <new>
 
 #include "lanes.h"
 
@@ -10,7 +9,8 @@ namespace assay {
 /// The smaller of half an L2 cache of this class of machine (1 to 2 MiB) and what one panel needs.
 constexpr int64_t kPanelBytes = 512 << 10;
 
-/// Memory of one thread that grows and stays until the thread ends.
+/// Memory of one thread that grows and stays until the thread ends; null where the system has none. No exceptions: one
+/// that left a parallel region would end the process.
 class Scratch {
  public:
   ~Scratch() { free(memory_); }
@@ -21,7 +21,7 @@ class Scratch {
       free(memory_);
       size_ = 0;
       memory_ = aligned_alloc(64, bytes);
-      if (!memory_) throw std::bad_alloc();
+      if (!memory_) return nullptr;
       size_ = bytes;
     }
     return static_cast<T*>(memory_);
