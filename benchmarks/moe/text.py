@@ -28,7 +28,8 @@ _FETCH_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """uint8 tensors: what is trained on, what chooses learning rates, what measures; and the sha256 of the whole."""
+    """uint8 tensors: the bytes to train on, the chunks [chunks, bytes] that choose learning rates, and those that
+    measure; and the sha256 of the whole text."""
 
     training: Tensor
     choosing: Tensor
@@ -41,9 +42,9 @@ class Corpus:
         return self.training[starts + torch.arange(context + 1)].long()
 
 
-def windows(text: Tensor, context: int) -> Tensor:
-    """int64 [windows, context + 1] that predict every byte of the text but the first and a rest at the end once."""
-    return text.unfold(0, context + 1, context).long()
+def windows(chunks: Tensor, context: int) -> Tensor:
+    """int64 [chunks, windows, context + 1]: each byte of a chunk but its first and a rest is predicted once."""
+    return chunks.unfold(1, context + 1, context).long()
 
 
 def load_corpus(settings: Settings, path: Path | None = None) -> Corpus:
@@ -61,7 +62,9 @@ def load_corpus(settings: Settings, path: Path | None = None) -> Corpus:
             rule=f"at least {2 * settings.held_out_every} chunks of {settings.chunk_bytes} bytes",
         )
     training = [chunk for number, chunk in enumerate(chunks, 1) if number % settings.held_out_every]
-    return Corpus(torch.cat(training), torch.cat(held[::2]), torch.cat(held[1::2]), hashlib.sha256(content).hexdigest())
+    return Corpus(
+        torch.cat(training), torch.stack(held[::2]), torch.stack(held[1::2]), hashlib.sha256(content).hexdigest()
+    )
 
 
 def find_text() -> Path:

@@ -86,37 +86,45 @@ def train(run: Run, settings: Settings, corpus: Corpus) -> tuple[LanguageModel, 
     used = time.process_time() - begun, time.monotonic() - began
     choosing, finite = run.seed == settings.rate_seed, len(losses) == shape.steps and math.isfinite(losses[-1])
     text = corpus.choosing if choosing else corpus.measuring
-    bits, loads = held_out(model, text, shape.context, shape.batch) if finite else (math.nan, [])
+    chunks, loads = held_out(model, text, shape.context, shape.batch) if finite else ([], [])
+    bits = sum(chunks) / len(chunks) if finite else math.nan
     total, active = parameters(model, arm)
     return model, {
         "name": run.name, "arm": run.arm, "rate": run.rate, "seed": run.seed, "hidden": run.hidden or arm.hidden,
         "text": "choosing" if choosing else "measuring",
-        "bits": bits if math.isfinite(bits) else None, "loads": loads,
+        "bits": bits if math.isfinite(bits) else None, "chunks": [round(each, 5) for each in chunks], "loads": loads,
         "steps": len(losses), "curve": _curve(losses) if finite else None,
         "parameters": total, "active": active, "cpu_s": round(used[0], 2), "wall_s": round(used[1], 2),
     }  # fmt: skip
 
 
 @torch.inference_mode()
-def held_out(model: LanguageModel, text: Tensor, context: int, batch: int) -> tuple[float, list[list[float]]]:
-    """Mean bits per byte over a text, each byte predicted once, from at most `context` bytes before it; and for each
+def held_out(model: LanguageModel, chunks: Tensor, context: int, batch: int) -> tuple[list[float], list[list[float]]]:
+    """Mean bits per byte of every chunk, each byte predicted once, from at most `context` bytes before it; and for each
     mixture the share of its work that every expert got."""
     mixtures = [module for module in model.modules() if isinstance(module, Mixture)]
     for mixture in mixtures:
         mixture.counts = torch.zeros(mixture.moe.experts.num_experts, dtype=torch.int64)
     model.eval()
-    total, parts = 0.0, windows(text, context)
-    for start in range(0, parts.shape[0], batch):
-        tokens = parts[start : start + batch]
-        logits, _ = model(tokens[:, :-1])
-        total += float(functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum"))
+    parts = windows(chunks, context)
+    bits = [_bits(model, chunk, batch) for chunk in parts]
     model.train()
     loads = []
     for mixture in mixtures:
         assert mixture.counts is not None
         loads.append([round(share, 4) for share in (mixture.counts / mixture.counts.sum()).tolist()])
         mixture.counts = None
-    return total / (parts.shape[0] * context) / math.log(2), loads
+    return bits, loads
+
+
+def _bits(model: LanguageModel, parts: Tensor, batch: int) -> float:
+    """Mean bits per byte over windows."""
+    total = 0.0
+    for start in range(0, parts.shape[0], batch):
+        tokens = parts[start : start + batch]
+        logits, _ = model(tokens[:, :-1])
+        total += float(functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum"))
+    return total / parts[:, 1:].numel() / math.log(2)
 
 
 def _curve(losses: list[float]) -> list[float]:
