@@ -1,7 +1,7 @@
 """`python -m benchmarks.moe run [ARM ...]`, `match`, `costs`, `report`: sparse language models beside dense ones.
 
-`run` trains what is still missing (resumable, any number of times); `match` finds the widths of block-sparse arms that
-cost what the dense one does, and comes before their runs; `costs` wants a silent machine; `report` writes docs/.
+`run` trains what is still missing, any number of times; `match` only finds the widths at which block-sparse arms cost
+what the dense one does, as `run` does once nothing else is left; `costs` wants a silent machine; `report` writes docs/.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 from assay.errors import AssayError
+from benchmarks.moe.costs import measure_costs
+from benchmarks.moe.matching import match_all
 from benchmarks.moe.record import DATA, Record, this_processor
 from benchmarks.moe.running import run_all
 from benchmarks.moe.settings import Settings, load_settings, quick
@@ -42,7 +44,15 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> None:
     path = arguments.json or DATA / f"{this_processor()}.json"
     arms = [settings.arm(name) for name in arguments.arms] or list(settings.arms)
     with Record(path, settings, corpus.sha256, quick=arguments.quick) as record:
-        run_all(record, settings, arms, arguments.text, arguments.workers)
+        if arguments.command == "costs":
+            measure_costs(record, settings, corpus, arguments.quick)
+            return
+        if arguments.command == "run":
+            ready = [arm for arm in arms if not arm.sparsity or arm.name in record.matched]
+            run_all(record, settings, ready, arguments.text, arguments.workers)
+        match_all(record, settings, corpus, arms)
+        if arguments.command == "run":
+            run_all(record, settings, arms, arguments.text, arguments.workers)
 
 
 def _parse() -> argparse.Namespace:

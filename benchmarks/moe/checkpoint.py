@@ -22,9 +22,14 @@ def checkpoint_path(run: Run, settings: Settings, text_sha256: str) -> Path:
 
 def save_checkpoint(model: LanguageModel, run: Run, settings: Settings, text_sha256: str) -> None:
     """Keep a trained model."""
+    atomic_write(checkpoint_path(run, settings, text_sha256), saved(model))
+
+
+def saved(model: LanguageModel) -> bytes:
+    """The file that torch.save makes of a model's state."""
     content = io.BytesIO()
     torch.save(model.state_dict(), content)
-    atomic_write(checkpoint_path(run, settings, text_sha256), content.getvalue())
+    return content.getvalue()
 
 
 def load_model(run: Run, settings: Settings, text_sha256: str) -> tuple[LanguageModel, bool]:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from assay.errors import InputError
 from assay.moe import MoE
-from benchmarks.moe.layers import Dense, Mixture, part_of_experts
+from benchmarks.moe.layers import BlockSparse, Dense, Mixture, part_of_experts
 from benchmarks.moe.settings import Arm, Experiment, Settings, Training
 
 BYTES = 256
@@ -85,6 +85,8 @@ def _feed_forward(arm: Arm, width: int, hidden: int, training: Training) -> nn.M
             router_aux_loss_coef=training.router_aux_loss_coef, router_z_loss_coef=training.router_z_loss_coef,
         )  # fmt: skip
         return Mixture(moe)
+    if arm.sparsity:
+        return BlockSparse(width, hidden, arm.block, arm.sparsity)
     return Dense(width, hidden)
 
 

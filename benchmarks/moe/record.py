@@ -57,13 +57,14 @@ class Record(Results):
 
     def put(self, suite: str, found: Any) -> None:
         """Keep a record in place of the suite's old one."""
-        self.data["suites"][suite] = {"when": now(), "sources": self._sources, **found}
+        self.data["suites"][suite] = {**found, "when": now(), "sources": self._sources}
         self.save()
 
     @property
     def matched(self) -> dict[str, int]:
         """The measured hidden units of block-sparse arms."""
-        return dict(self.data["suites"].get("matched", {}).get("hidden", {}))
+        found = self.data["suites"].get("matched", {})
+        return {name: each["hidden"] for name, each in found.items() if isinstance(each, dict)}
 
 
 def now() -> str:
