@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from assay.moe.activations import activate, activation_named
 from assay.moe.dispatch import Rows
-from assay.moe.products import gathered_mm, grouped_mm
+from assay.sparse.grouped import gathered_mm, grouped_mm
 
 
 class Experts(nn.Module):

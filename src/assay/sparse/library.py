@@ -59,6 +59,18 @@ class Gradient(ctypes.Structure):
     )  # fmt: skip
 
 
+class Grouped(ctypes.Structure):
+    """`AssayGrouped` of arguments.h."""
+
+    _fields_ = (
+        ("groups", _number), ("x_rows", _number), ("rows", _number), ("in_features", _number),
+        ("out_features", _number), ("ends", _pointer), ("row_index", _pointer), ("x_stride", _number),
+        ("y_stride", _number), ("x", _pointer), ("y", _pointer), ("w", _pointer), ("w_group", _number),
+        ("w_in", _number), ("w_out", _number), ("bias", _pointer), ("bias_group", _number), ("kind", _int),
+        ("threads", _int),
+    )  # fmt: skip
+
+
 def instruction_set() -> str:
     """The one in use. Raises InputError for an ASSAY_SPARSE_ISA that is unknown or that this processor lacks."""
     return _resolved(os.environ.get(ISA_VARIABLE))
@@ -95,6 +107,8 @@ def load(isa: str) -> ctypes.CDLL:
     found.assay_block_multiply.argtypes = (ctypes.POINTER(Multiply),)
     found.assay_block_gradient.argtypes = (ctypes.POINTER(Gradient),)
     found.assay_block_transpose.argtypes = (_pointer, _pointer, _pointer, _number, _number, _int)
+    found.assay_grouped_multiply.argtypes = (ctypes.POINTER(Grouped),)
+    found.assay_grouped_outer.argtypes = (ctypes.POINTER(Grouped),)
     return found
 
 

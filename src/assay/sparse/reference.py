@@ -40,6 +40,27 @@ def transposed(values: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     return values[order].transpose(-1, -2).contiguous()
 
 
+def grouped(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """Each group's rows of x times its matrix of w [groups, in, out], by a loop; `ends` is read on the host."""
+    x = x if row_index is None else x[row_index]
+    y = x.new_zeros(x.shape[0], w.shape[2])
+    for group, (start, end) in enumerate(_ranges(ends)):
+        y[start:end] = x[start:end] @ w[group] if bias is None else torch.addmm(bias[group], x[start:end], w[group])
+    return y
+
+
+def grouped_outer(x: Tensor, g: Tensor, ends: Tensor, row_index: Tensor | None = None) -> Tensor:
+    """Each group's rows of x, transposed, times its rows of g: [groups, in, out]."""
+    x = x if row_index is None else x[row_index]
+    parts = [x[start:end].T @ g[start:end] for start, end in _ranges(ends)]
+    return torch.stack(parts) if parts else x.new_zeros(0, x.shape[1], g.shape[1])
+
+
+def _ranges(ends: Tensor) -> list[tuple[int, int]]:
+    found = ends.tolist()
+    return list(zip([0, *found], found, strict=False))
+
+
 def _block_rows(layout: Sequence[Tensor]) -> Tensor:
     starts = layout[0]
     numbers = torch.arange(starts.numel() - 1, device=starts.device)

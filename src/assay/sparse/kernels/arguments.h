@@ -32,16 +32,18 @@ struct AssayGradient {
   int32_t block, kind, threads;
 };
 
-/// For every group: its rows of x times its matrix w[group], or (gradient) x's rows transposed times g's.
+/// For every group: its rows of x times its matrix w[group], or (outer) x's rows transposed times y's rows.
 struct AssayGrouped {
-  int64_t groups, in_features, out_features;
-  const int64_t* ends;       // [groups], rows up to a group's end
-  const int64_t* row_index;  // x's row for every row of y, or null
+  int64_t groups, x_rows, rows, in_features, out_features;
+  const int64_t* ends;       // [groups], rows of y up to a group's end
+  const int64_t* row_index;  // [rows], x's row for every row of y, or null for the same
   int64_t x_stride, y_stride;
   const void* x;
-  void* y;                       // gradient: the output's gradient, read
-  void* w;                       // gradient: written
+  void* y;                       // product: written; outer: read
+  void* w;                       // product: read; outer: written, w_out being 1
   int64_t w_group, w_in, w_out;  // strides
+  const void* bias;              // product: a row of out_features for every group, or null
+  int64_t bias_group;            // elements from one group's to the next one's, 0 where they share one
   int32_t kind, threads;
 };
 }
