@@ -32,7 +32,9 @@ def match_all(record: Record, settings: Settings, corpus: Corpus, arms: Sequence
             record.put("matched", {**record.data["suites"].get("matched", {}), arm.name: found})
 
 
-def match(arm: Arm, settings: Settings, corpus: Corpus, say: Callable[[str], None]) -> dict[str, Any]:
+def match(
+    arm: Arm, settings: Settings, corpus: Corpus, say: Callable[[str], None], rounds: int = _ROUNDS
+) -> dict[str, Any]:
     """The hidden units, in whole blocks, at which a training step costs what the reference's does.
 
     Secants through the two measured widths nearest to equal cost; every width that was tried is in the result.
@@ -45,7 +47,7 @@ def match(arm: Arm, settings: Settings, corpus: Corpus, say: Callable[[str], Non
     while hidden not in tried and len(tried) < _TRIALS:
         model = make_model(arm, settings, 0, hidden)
         sparse = training_call(model, arm, settings, corpus)
-        ratio, lower, upper = take_turns({"sparse": sparse, "dense": dense}, _ROUNDS).ratio("sparse", "dense")
+        ratio, lower, upper = take_turns({"sparse": sparse, "dense": dense}, rounds).ratio("sparse", "dense")
         tried[hidden] = {"hidden": hidden, "ratio": [ratio, lower, upper], "products": _explained(model)}
         say(f"[match] {arm.name}: {hidden} hidden units cost {ratio:.3f} ({lower:.3f} to {upper:.3f}) of dense")
         if abs(ratio - 1) <= _CLOSE:
