@@ -38,7 +38,7 @@ def render(machines: Mapping[str, Data], settings: Settings) -> tuple[str, dict[
         if data["settings"] != settings.identity:
             lines += ["These results were made under other settings and are not shown."]
             continue
-        lines += [f"torch {machine.get('torch')}, text with sha256 `{data['text_sha256'][:16]}`.", ""]
+        lines += [_circumstances(data), ""]
         for name in settings.experiments:
             lines += _experiment(stem, name, data, settings, pictures)
     return "\n".join(lines) + "\n", pictures
@@ -54,6 +54,20 @@ def _method(settings: Settings) -> Iterator[str]:
         f"{settings.margin_bits:g} bits per byte. Each arm's learning rate was chosen on another seed and another text "
         "than those that are compared. Costs are CPU time of one thread, all arms in turns in one run."
     )
+
+
+def _circumstances(data: Data) -> str:
+    """When and where: training may share the machine, costs want it alone."""
+    rows, costs = data["suites"].get("runs", []), data["suites"].get("costs")
+    words = f"torch {data['machine'].get('torch')}, text with sha256 `{data['text_sha256'][:16]}`."
+    if rows:
+        words += (
+            f" {len(rows)} runs, {min(row['when'] for row in rows)[:10]} to {max(row['when'] for row in rows)[:10]}."
+        )
+    if costs:
+        loads = " and ".join(f"{each['load']:.1f}" for each in costs["conditions"])
+        words += f" Costs of {costs['when'][:10]}, load average before and after: {loads}."
+    return words
 
 
 def _experiment(stem: str, name: str, data: Data, settings: Settings, pictures: dict[str, str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from benchmarks.moe.report import render
 from benchmarks.moe.running import run_all
 from benchmarks.moe.settings import load_settings, quick
 from benchmarks.moe.text import load_corpus, windows
+from benchmarks.moe.training import Run, train
 from benchmarks.moe.verdicts import find
 
 SETTINGS = load_settings()
@@ -37,7 +38,7 @@ def row(arm, seed, bits, rate=0.012):
     chunks = [] if bits is None else [bits - 0.1, bits + 0.1]
     return {
         "name": f"{arm} {rate} {seed}", "arm": arm, "rate": rate, "seed": seed, "bits": bits, "chunks": chunks,
-        "loads": [[0.1, 0.9]] if arm == FINE else [], "parameters": 10, "active": 5,
+        "loads": [[0.1, 0.9]] if arm == FINE else [], "when": "2026-01-02", "parameters": 10, "active": 5,
     }  # fmt: skip
 
 
@@ -49,29 +50,26 @@ def finding(rows, arm=FINE):
     return next(each for each in find(rows, "experts", SETTINGS) if each.arm.name == arm)
 
 
-def test_a_run_is_resumed_where_it_was_left_and_a_report_follows(text, tmp_path, capsys):
+def test_a_run_goes_on_where_it_was_left_and_repeats_to_the_bit_in_another_process(text, tmp_path, capsys):
     settings, path = quick(SETTINGS), tmp_path / "results.json"
-    sha256 = load_corpus(settings, text).sha256
-
-    def run():
-        with Record(path, settings, sha256, quick=True) as record:
-            run_all(record, settings, [settings.arm(FINE)], text, 1)
-        return json.loads(path.read_text())
-
-    first = run()
-    rows = first["suites"]["runs"]
-    assert [each["seed"] for each in rows] == [101, 1, 2]
-    assert all(1 < each["bits"] < 9 for each in rows)
+    corpus, arm = load_corpus(settings, text), settings.arm(FINE)
+    with Record(path, settings, corpus.sha256, quick=True) as record:
+        for seed in (settings.rate_seed, *settings.seeds):
+            here = train(Run(FINE, settings.rates[0], seed), settings, corpus)[1]
+            if seed != settings.seeds[1]:
+                record.add(here)
+    with Record(path, settings, corpus.sha256, quick=True) as record:
+        run_all(record, settings, [arm], text, 1)
     assert "[3/3]" in capsys.readouterr().out
-    left_out = rows.pop(1)
-    path.write_text(json.dumps(first))
-    again = run()["suites"]["runs"]
-    assert [each["seed"] for each in again] == [101, 2, 1]
-    assert again[-1]["bits"] == left_out["bits"]
-    words, _ = render({"machine": json.loads(path.read_text())}, settings)
+    data = json.loads(path.read_text())
+    rows = data["suites"]["runs"]
+    assert [each["seed"] for each in rows] == [101, 1, 2]
+    assert rows[-1]["bits"] == here["bits"]
+    assert 1 < here["bits"] < 9
+    words, _ = render({"machine": data}, settings)
     assert f"| {FINE} | 594,560 |" in words
     with pytest.raises(InputError, match="other settings or on another text"):
-        Record(path, SETTINGS, sha256)
+        Record(path, SETTINGS, corpus.sha256)
 
 
 def test_a_block_sparse_arm_is_as_wide_as_its_measured_cost_allows(text):
@@ -168,7 +166,14 @@ def test_the_report_shows_failures_and_refuses_other_settings():
     cost = {"trained": True, "file_bytes": 4096, "peak_bytes": {"training": 1 << 24, "inference": 1 << 23}}
     cost |= {kind: {"median_ms": 10.0, "ratio": [0.55, 0.5, 0.6]} for kind in ("training", "inference", "single")}
     rows = rows_of(DENSE, [2.2, 2.3, 2.25, 2.2, 2.2]) + rows_of(FINE, [2.1, 2.2, 2.15, 2.1, None])
-    suites = {"runs": rows, "costs": {"arms": {DENSE: cost, FINE: cost}}}
+    suites = {
+        "runs": rows,
+        "costs": {
+            "arms": {DENSE: cost, FINE: cost},
+            "when": "2026-01-03",
+            "conditions": [{"load": 0.0}, {"load": 1.0}],
+        },
+    }
     data = {
         "machine": {"cpu_model": "a processor"},
         "settings": SETTINGS.identity,
