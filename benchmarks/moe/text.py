@@ -76,11 +76,11 @@ def find_text() -> Path:
             atomic_write(path, gzip.decompress(installed.read_bytes()))
         else:
             with tempfile.TemporaryDirectory(prefix="assay-text-") as folder:
-                atomic_write(path, gzip.decompress(_fetch(Path(folder)).read_bytes()))
+                atomic_write(path, gzip.decompress(fetch(Path(folder)).read_bytes()))
     return path
 
 
-def _fetch(folder: Path) -> Path:
+def fetch(folder: Path) -> Path:
     """Download and unpack the package as any user. Raises MachineError where there is no apt or no network."""
     try:
         _run(["apt-get", "download", PACKAGE], folder)
