@@ -28,7 +28,7 @@ def axis(
     return [*parts, inside((scale.start + scale.end) / 2, bottom + 36, title, scale.end + MARGIN, "label title")]
 
 
-def vertical_axis(scale: LogScale, left: float, right: float, title: str) -> list[Markup]:
+def vertical_axis(scale: LogScale | LinearScale, left: float, right: float, title: str) -> list[Markup]:
     """Horizontal grid lines with their numbers at the left; the title lies above."""
     parts = [line(left, scale.start, left, scale.end, "axis")]
     for value in scale.ticks(6):
