@@ -88,7 +88,7 @@ def with_product(layer: MoE, x: Tensor, product: Product) -> Tensor:
     first, second, _, _ = layer.experts.weights()
     rows: Rows = routing.rows
     inner = functional.gelu(product(x[rows.token_of_row], first.transpose(1, 2), rows.ends))
-    return combine(product(inner, second.transpose(1, 2), rows.ends), rows, routing.gates)
+    return combine(product(inner, second.transpose(1, 2), rows.ends), rows, routing.gates, x.shape[0])
 
 
 def torch_grouped(rows: Tensor, w: Tensor, ends: Tensor) -> Tensor:
@@ -107,8 +107,7 @@ def by_token(layer: MoE, x: Tensor) -> Tensor:
     routing = layer.router(x)
     first, second, _, _ = (each if each is None else each.detach().double() for each in layer.experts.weights())
     y = torch.zeros(x.shape, dtype=torch.float64)
-    gates = torch.empty_like(routing.gates)
-    gates[routing.rows.row_of_pair] = routing.gates
+    gates = routing.gates
     ends = routing.rows.ends.tolist()
     for expert, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         tokens = routing.rows.token_of_row[start:end]

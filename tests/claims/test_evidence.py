@@ -201,6 +201,13 @@ def test_a_data_file_that_cannot_judge_is_refused_with_the_reason(tmp_path, text
         load_held_out(data_file(tmp_path / "data.py", text))
 
 
+def test_slices_of_a_text_become_tensors_of_their_own(tmp_path):
+    (batch, *_) = load_held_out(data_file(tmp_path / "data.py", LANGUAGE_DATA)).batches
+    assert batch.inputs[0].is_contiguous()
+    assert batch.targets.is_contiguous()
+    assert all(each.is_contiguous() for each in (*batch.one(3).inputs, batch.one(3).targets))
+
+
 @pytest.mark.parametrize("change", [".mean()", ".double()[:3]", ".missing()"])
 def test_a_score_that_gives_no_loss_for_each_example_is_refused(tmp_path, change):
     data = load_held_out(data_file(tmp_path / "data.py", DATA.replace(".mean(1)", ".mean(1)" + change)))

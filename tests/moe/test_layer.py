@@ -293,3 +293,11 @@ def test_a_whole_model_that_has_run_can_be_pickled(tmp_path):
     y = model(x)
     torch.save(model, tmp_path / "model.pt")
     assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=False)(x), y)
+
+
+@pytest.mark.parametrize(("gated", "shared"), [(False, 0), (True, 24)])
+def test_active_operations_are_those_of_router_chosen_experts_and_shared_one(gated, shared):
+    layer = MoE(16, 8, 4, 2, gated=gated, shared_intermediate_size=shared)
+    one_expert = 2 * 16 * 8 * (3 if gated else 2)
+    expected = 2 * 16 * 4 + 2 * one_expert + 2 * 16 * shared * 3
+    assert layer.active_operations(10) == 10 * expected

@@ -21,12 +21,18 @@ def isa(request, monkeypatch):
     monkeypatch.setenv(ISA_VARIABLE, request.param)
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request):
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Derivatives are thousands of tiny products, which waiting for other threads would make slow."""
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request, one_thread):
+    torch.set_num_threads(request.param)
 
 
 def draw(*shape, dtype=torch.float32, seed=0):
@@ -199,25 +205,25 @@ def test_derivatives_of_the_outer_product_are_right(indices):
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
-def test_rows_are_sorted_by_group_and_keep_their_order(dtype):
-    group_of = torch.randint(0, 7, (100,), generator=torch.Generator().manual_seed(0)).to(dtype)
+@pytest.mark.parametrize("shape", [(100,), (50, 2), (0,), (0, 2)])
+def test_rows_are_sorted_by_group_and_keep_their_order(dtype, shape):
+    group_of = torch.randint(0, 7, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
     group_of[group_of == 3] = 4
-    ends, order = group_rows(group_of, 7)
-    assert torch.equal(order, group_of.argsort(stable=True))
-    assert torch.equal(ends, torch.bincount(group_of, minlength=7).cumsum(0))
-    assert torch.equal(reference.group_rows(group_of, 7)[0], ends)
-    assert torch.equal(reference.group_rows(group_of, 7)[1], order)
+    ends, order, rows = group_rows(group_of, 7)
+    assert torch.equal(order, group_of.flatten().argsort(stable=True))
+    assert torch.equal(ends, torch.bincount(group_of.flatten(), minlength=7).cumsum(0))
+    assert torch.equal(rows, order // (shape[1] if len(shape) == 2 else 1))
+    for mine, plain in zip((ends, order, rows), reference.group_rows(group_of, 7), strict=True):
+        assert torch.equal(mine, plain)
 
 
 def test_scattered_sums_do_not_depend_on_the_number_of_threads():
     x, w, ends = draw(90, 40), draw(3, 40, 200), ends_of([30, 50, 10])
     index = torch.randint(0, 20, (90,))
-    before = torch.get_num_threads()
     found = []
     for number in (1, 2, 5):
         torch.set_num_threads(number)
         found.append(scattered_mm(x, w, ends, index, 20))
-    torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
@@ -240,6 +246,7 @@ def test_the_operators_keep_the_contracts_of_pytorch():
     opcheck(torch.ops.assay.scattered_mm, (x[:7], w, ends, index, 9, draw(7).requires_grad_()))
     opcheck(torch.ops.assay.scattered_mm, (x[:7], w, ends, index, 9))
     opcheck(torch.ops.assay.group_rows, (index, 9))
+    opcheck(torch.ops.assay.group_rows, (index[:6].view(3, 2).int(), 9))
 
 
 def test_compilation_keeps_one_graph_of_any_sizes():
@@ -313,6 +320,8 @@ def test_what_does_not_fit_the_rows_is_refused_in_words():
         gathered_mm(x, w[0], ends)
     with pytest.raises(InputError, match="not an index"):
         gathered_mm(x, w, ends, index.double())
+    with pytest.raises(InputError, match="not an index"):
+        group_rows(index.double(), 3)
 
 
 def test_offsets_of_batched_operands_are_refused():

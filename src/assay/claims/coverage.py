@@ -23,11 +23,11 @@ def covered(judgement: ModelJudgement) -> list[str]:
             f"{over}, and the margin was fixed before."
         )
     if evidence.samples.pairs:
-        rounds = len({pair.round for pair in evidence.samples.pairs})
+        processes = len({(pair.round, pair.cost is Cost.TRAINING) for pair in evidence.samples.pairs})
         sentences.append(
             f"{plural(len(evidence.samples.pairs), 'timed call')} of each model in turns on the same inputs, in "
-            f"{plural(rounds, 'pair')} of fresh processes that loaded their models from the folders; outputs of timed "
-            "calls were scored."
+            f"{plural(processes, 'pair')} of fresh processes that loaded their models from the folders; all answers "
+            "but those of training steps were scored."
         )
     if evidence.causal_checks:
         sentences.append(

@@ -140,7 +140,7 @@ def _batch(number: int, found: Any) -> Batch:
         raise InputError(
             "a held-out batch has inputs that no model can receive", value=str(error), rule=rule
         ) from error
-    return Batch(inputs, tensors[-1].detach())
+    return Batch(inputs, tensors[-1].detach().contiguous())
 
 
 def specs_of(tensors: Iterable[Tensor]) -> tuple[TensorSpec, ...]:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from assay.errors import InputError, MachineError
 from assay.moe.dispatch import combine, rows_of_experts
-from assay.moe.experts import grouped_feed_forward
+from assay.moe.experts import add_bias
+from assay.sparse.grouped import gathered_mm, grouped_mm
 
 EXPERTS_IMPLEMENTATION = "assay"
 """Our name in transformers' registry, for experts_implementation=."""
@@ -32,7 +33,7 @@ def experts_forward(module: Any, hidden_states: Tensor, top_k_index: Tensor, top
         module: what transformers' `use_experts_implementation` decorates: gate_up_proj [E, 2I, H] or up_proj [E, I, H],
             down_proj [E, H, I] (the last two axes swapped where `is_transposed`), with biases where `has_bias`.
         hidden_states: [T, H].
-        top_k_index: integers [T, k]; E stands for an expert of another process.
+        top_k_index: integers [T, k]; E or more stands for an expert of another process.
         top_k_weights: [T, k].
 
     Returns [T, H] in the dtype of hidden_states, computed in that of the weights. Raises InputError for weights that
@@ -51,11 +52,14 @@ def experts_forward(module: Any, hidden_states: Tensor, top_k_index: Tensor, top
         first, second = first.transpose(1, 2), second.transpose(1, 2)
     biases = (getattr(module, f"{name}_bias"), module.down_proj_bias) if module.has_bias else (None, None)
     activation = module._apply_gate if module.has_gate else module.act_fn
-    rows = rows_of_experts(top_k_index, module.num_experts)
-    values = grouped_feed_forward(hidden_states.to(first.dtype), rows, first, second, activation, *biases)
+    rows, order = rows_of_experts(top_k_index, module.num_experts)
+    hidden = gathered_mm(hidden_states.to(first.dtype), first, rows.ends, rows.token_of_row)
+    hidden = activation(add_bias(hidden, biases[0], rows))
+    values = add_bias(grouped_mm(hidden, second, offs=rows.ends), biases[1], rows)
     if getattr(module, "has_post_expert_norm", False):
         values = module.post_expert_norm(values)
-    return combine(values, rows, top_k_weights.flatten()).to(hidden_states.dtype)
+    gates = top_k_weights.flatten().index_select(0, order)
+    return combine(values, rows, gates, hidden_states.shape[0]).to(hidden_states.dtype)
 
 
 def register_with_transformers() -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from assay.errors import InputError
 from assay.moe.activations import activate
-from assay.moe.dispatch import Rows
+from assay.moe.dispatch import Rows, combine
 from assay.moe.experts import Experts, add_bias
 
 _LARGEST = 127
@@ -75,7 +75,7 @@ class Int8Experts(nn.Module):
         """What inputs must be in."""
         return self.get_buffer("down_proj_scale").dtype
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+    def forward(self, x: Tensor, rows: Rows, gates: Tensor) -> Tensor:
         """As `Experts`. Raises InputError where a gradient for x is asked for."""
         if torch.is_grad_enabled() and x.requires_grad:
             raise InputError(
@@ -87,7 +87,8 @@ class Int8Experts(nn.Module):
             self.first_name, x.index_select(0, rows.token_of_row), rows, self.get_buffer("first_bias")
         )
         hidden = activate(hidden, self.activation, self.gated)
-        return self._product("down_proj", hidden, rows, self.get_buffer("down_bias"))
+        values = self._product("down_proj", hidden, rows, self.get_buffer("down_bias"))
+        return combine(values, rows, gates, x.shape[0])
 
     def _product(self, name: str, values: Tensor, rows: Rows, bias: Tensor | None) -> Tensor:
         weight, scales = self.get_buffer(f"{name}_int8"), self.get_buffer(f"{name}_scale")

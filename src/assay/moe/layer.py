@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from assay.errors import InputError
 from assay.moe.activations import activate
-from assay.moe.dispatch import combine
 from assay.moe.experts import Experts
 from assay.moe.routers import ROUTERS, BiasRouter
 from assay.moe.routing import MoEOutput, Routing
@@ -90,6 +89,8 @@ class MoE(nn.Module):
                 stacklevel=2,
             )
         self.hidden_size = hidden_size
+        self._widths = (moe_intermediate_size, shared_intermediate_size)
+        self._products = 3 if gated else 2
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         routing: dict[str, Any] = {
             "scoring": scoring,
@@ -117,10 +118,19 @@ class MoE(nn.Module):
         self._check_input(x)
         tokens = x.reshape(-1, self.hidden_size)
         routing: Routing = self.router(tokens)
-        out = combine(self.experts(tokens, routing.rows), routing.rows, routing.gates)
+        out = self.experts(tokens, routing.rows, routing.gates)
         if self.shared_expert is not None:
             out = out + self.shared_expert(tokens)
         return MoEOutput(out.view(x.shape), routing, self.router_aux_loss_coef, self.router_z_loss_coef)
+
+    def active_operations(self, rows: int) -> int:
+        """Floating-point operations of the products for `rows` tokens: router, k experts each, the shared one.
+
+        Tokens that a capacity drops count too.
+        """
+        router, (expert, shared) = self.router, self._widths
+        wide = router.num_experts_per_tok * expert + shared
+        return 2 * rows * self.hidden_size * (router.num_experts + self._products * wide)
 
     def as_feed_forward(self) -> MoEFeedForward:
         """This layer, to put where a tensor is expected."""

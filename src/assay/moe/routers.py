@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import InputError
-from assay.moe.dispatch import rows_of_experts, rows_of_tokens
+from assay.moe.dispatch import Rows, rows_of_experts, rows_of_tokens
 from assay.moe.finite import checked_logits
 from assay.moe.routing import Routing, expert_capacity
+from assay.sparse.routing import route
 
 SCORINGS = ("softmax", "sigmoid")
 
@@ -81,19 +82,21 @@ class TopKRouter(nn.Module):
             return None
         return expert_capacity(tokens, self.num_experts, self.num_experts_per_tok, self.capacity_factor)
 
-    def select(self, scores: Tensor) -> Tensor:
-        """The experts [T, k] of each token."""
-        return scores.topk(self.num_experts_per_tok, dim=1).indices
+    def preferences(self, scores: Tensor) -> Tensor:
+        """[T, E]: what a token's experts are the largest of."""
+        return scores.detach()
 
     def forward(self, x: Tensor) -> Routing:
         """Routes x [T, H]. Raises InputError where x or the weights hold NaN or infinity."""
         logits, scores, probabilities = self.scores(x)
-        index = self.select(scores)
+        index, ends, order, token_of_row = route(self.preferences(scores), self.num_experts_per_tok)
         gates = scores.gather(1, index)
         if self.norm_topk_prob:
             gates = _shares(gates, gates.sum(1, keepdim=True))
-        rows = rows_of_experts(index, self.num_experts, self.capacity(x.shape[0]))
-        return Routing(logits, probabilities, gates.flatten(), rows)
+        rows, capacity = Rows(token_of_row, ends, ends), self.capacity(x.shape[0])
+        if capacity is not None:
+            rows, order = rows_of_experts(index, self.num_experts, capacity)
+        return Routing(logits, probabilities, gates.flatten().index_select(0, order), rows)
 
     def extra_repr(self) -> str:
         """For print."""
@@ -128,9 +131,9 @@ class BiasRouter(TopKRouter):
         load = expert_counts.to(torch.float32)
         self.selection_bias.add_((load.mean() - load).sign(), alpha=rate)
 
-    def select(self, scores: Tensor) -> Tensor:
-        """The experts [T, k] of each token."""
-        return super().select(scores.detach() + self.selection_bias)
+    def preferences(self, scores: Tensor) -> Tensor:
+        """[T, E]: the scores with the bias."""
+        return scores.detach() + self.selection_bias
 
     def forward(self, x: Tensor) -> Routing:
         """Routes x [T, H]; in training, then moves the bias."""
@@ -167,8 +170,7 @@ class ExpertChoiceRouter(TopKRouter):
         if self.norm_topk_prob:
             sums = gates.new_zeros(x.shape[0]).index_add(0, tokens.flatten(), gates.flatten())
             gates = _shares(gates, sums[tokens])
-        rows = rows_of_tokens(tokens, x.shape[0])
-        return Routing(logits, probabilities, gates.flatten()[rows.by_token], rows)
+        return Routing(logits, probabilities, gates.flatten(), rows_of_tokens(tokens))
 
 
 ROUTERS: dict[str, type[TopKRouter]] = {

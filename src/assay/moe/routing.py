@@ -20,7 +20,7 @@ class Routing(NamedTuple):
     probabilities: Tensor
     """[T, E]: the scores, each row summing to 1."""
     gates: Tensor
-    """[R], in the logits' dtype: the weights of the experts' outputs, in the order of `rows.by_token`."""
+    """[R], in the logits' dtype: the weight of each row's output."""
     rows: Rows
     """Which token is computed by which expert."""
 
@@ -44,7 +44,7 @@ class Routing(NamedTuple):
     @property
     def dropped_assignments(self) -> Tensor:
         """int64 scalar: assignments of a token to an expert that a capacity refused."""
-        return self.rows.wanted_ends[-1] - self.rows.ends[-1]
+        return (self.rows.wanted_ends[-1] - self.rows.ends[-1]).to(torch.int64)
 
 
 class MoEOutput(NamedTuple):

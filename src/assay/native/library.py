@@ -12,8 +12,7 @@ from pathlib import Path
 from assay.native.building import shared_object
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-shared",
-         "-fPIC")  # fmt: skip
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-fPIC")
 """-fopenmp-simd reassociates the sums that ask for it; without traps and errno their comparisons become vectors too.
 -ffast-math would lose NaN and infinity."""
 

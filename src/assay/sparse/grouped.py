@@ -116,22 +116,25 @@ def scattered_mm(
     return y.to(x.dtype)
 
 
-def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
     """The rows of each group: what `gathered_mm` and `scattered_mm` want to know of a router's choices.
 
     Args:
-        group_of: int32 or int64 [n], each row's group.
+        group_of: int32 or int64 [n], each row's group, or [n, k], each row's k groups.
         groups: how many there are.
 
     Returns:
-        int64 [groups], where each group ends, and int64 [n], the rows sorted by group, each group's in order.
+        int64 [groups], where each group ends; int64 [n * k], the places of group_of (flattened) sorted by group, each
+        group's in order, which sorts gates likewise; and int64 [n * k], the rows that they are in: the row_index.
 
     Raises:
         InputError: for another dtype or shape, and on a CPU for a group that is negative or too large.
     """
-    _check_index(group_of, "group_of", group_of.device)
-    ends, order = torch.ops.assay.group_rows(group_of, groups)
-    return ends, order
+    if group_of.ndim not in (1, 2) or group_of.dtype not in (torch.int32, torch.int64):
+        value = f"{group_of.dtype} of shape {tuple(group_of.shape)}"
+        raise _wrong("group_of is not an index", value, "int32 or int64 of one or two axes")
+    ends, order, rows = torch.ops.assay.group_rows(group_of, groups)
+    return ends, order, rows
 
 
 def _computed(tensor: Tensor) -> Tensor:

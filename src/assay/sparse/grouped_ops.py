@@ -31,7 +31,7 @@ _LIBRARY.define(
     "scattered_mm(Tensor x, Tensor w, Tensor ends, Tensor row_index, SymInt rows, Tensor? scales=None) -> Tensor"
 )
 _LIBRARY.define("grouped_outer(Tensor x, Tensor g, Tensor ends, Tensor? x_index=None, Tensor? g_index=None) -> Tensor")
-_LIBRARY.define("group_rows(Tensor group_of, SymInt groups) -> (Tensor, Tensor)")
+_LIBRARY.define("group_rows(Tensor group_of, SymInt groups) -> (Tensor, Tensor, Tensor)")
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -116,14 +116,19 @@ def _outer_cpu(
     return w
 
 
-def _group_rows_cpu(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+def _group_rows_cpu(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
     group_of = _numbers(group_of)
-    ends, order = group_of.new_empty(groups), torch.empty_like(group_of)
+    ends, order, rows = (
+        group_of.new_empty(groups),
+        group_of.new_empty(group_of.numel()),
+        group_of.new_empty(group_of.numel()),
+    )
+    choices = group_of.shape[1] if group_of.ndim == 2 else 1
     status = kernels().assay_group_rows(
-        group_of.data_ptr(), group_of.numel(), groups, ends.data_ptr(), order.data_ptr()
+        group_of.data_ptr(), group_of.numel(), choices, groups, ends.data_ptr(), order.data_ptr(), rows.data_ptr()
     )
     _raise_for(status, ends, group_of.numel())
-    return ends, order
+    return ends, order, rows
 
 
 def _gathered_fake(
@@ -147,8 +152,9 @@ def _outer_fake(
     return x.new_empty(ends.shape[0], x.shape[1], g.shape[1])
 
 
-def _group_rows_fake(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    return group_of.new_empty(groups, dtype=torch.int64), group_of.new_empty(group_of.shape, dtype=torch.int64)
+def _group_rows_fake(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    of_places = (group_of.numel(), group_of.numel())
+    return tuple(group_of.new_empty(size, dtype=torch.int64) for size in (groups, *of_places))  # type: ignore[return-value]
 
 
 def _product(x: Tensor, w: Tensor, ends: Tensor, x_index: Tensor | None, y_index: Tensor | None, rows: int) -> Tensor:

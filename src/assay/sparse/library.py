@@ -28,7 +28,6 @@ _FLAGS = (
     "-O3",
     "-fopenmp",
     "-fPIC",
-    "-shared",
     "-fno-math-errno",
     "-mtune=native",
 )
@@ -107,10 +106,11 @@ def load(isa: str) -> ctypes.CDLL:
     found = ctypes.CDLL(str(path))
     found.assay_block_multiply.argtypes = (ctypes.POINTER(Multiply),)
     found.assay_block_gradient.argtypes = (ctypes.POINTER(Gradient),)
+    found.assay_route.argtypes = (_pointer, _number, _number, _number, _int, *4 * (_pointer,))
     found.assay_block_transpose.argtypes = (_pointer, _pointer, _pointer, _number, _number, _int)
     found.assay_grouped_multiply.argtypes = (ctypes.POINTER(Grouped),)
     found.assay_grouped_outer.argtypes = (ctypes.POINTER(Grouped),)
-    found.assay_group_rows.argtypes = (_pointer, _number, _number, _pointer, _pointer)
+    found.assay_group_rows.argtypes = (_pointer, _number, _number, _number, _pointer, _pointer, _pointer)
     return found
 
 

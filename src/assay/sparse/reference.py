@@ -65,11 +65,13 @@ def grouped_outer(
     return torch.stack(parts) if parts else x.new_zeros(0, x.shape[1], g.shape[1])
 
 
-def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Where each group ends, and the rows sorted by group."""
-    counts = torch.zeros(groups, dtype=torch.int64, device=group_of.device)
-    counts.index_add_(0, group_of, torch.ones_like(group_of, dtype=torch.int64))
-    return counts.cumsum(0), group_of.argsort(stable=True)
+def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each group ends, the places of [n] or [n, k] choices sorted by group, and the rows they are in."""
+    flat = group_of.flatten()
+    counts = torch.zeros(groups, dtype=torch.int64, device=flat.device)
+    counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.int64))
+    order = flat.argsort(stable=True)
+    return counts.cumsum(0), order, order // (group_of.shape[1] if group_of.ndim == 2 else 1)
 
 
 def _ranges(ends: Tensor) -> list[tuple[int, int]]:

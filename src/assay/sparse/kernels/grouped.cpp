@@ -47,17 +47,24 @@ int assay_grouped_outer(const AssayGrouped* p) {
   return run(*p, grouped_outer<float>, grouped_outer<double>);
 }
 
-/// The rows of each group in order: a counting sort. `ends` and `order` are written; kRowIndex for a group outside.
-int assay_group_rows(const int64_t* group_of, int64_t rows, int64_t groups, int64_t* ends, int64_t* order) {
-  if (!within(group_of, rows, groups)) return kRowIndex;
+/// The places of each group in order: a counting sort. `ends`, `order` and the places' rows, of `choices` places each,
+/// are written; kRowIndex for a group outside.
+int assay_group_rows(const int64_t* group_of, int64_t places, int64_t choices, int64_t groups, int64_t* ends,
+                     int64_t* order, int64_t* rows) {
+  if (!within(group_of, places, groups)) return kRowIndex;
   memset(ends, 0, groups * sizeof(int64_t));
-  for (int64_t i = 0; i < rows; i++) ends[group_of[i]]++;
+  for (int64_t i = 0; i < places; i++) ends[group_of[i]]++;
   for (int64_t group = 0, sum = 0; group < groups; group++) {
     const int64_t count = ends[group];
     ends[group] = sum;
     sum += count;
   }
-  for (int64_t i = 0; i < rows; i++) order[ends[group_of[i]]++] = i;
+  for (int64_t row = 0, i = 0; i < places; row++)
+    for (int64_t choice = 0; choice < choices; choice++, i++) {
+      const int64_t place = ends[group_of[i]]++;
+      order[place] = i;
+      rows[place] = row;
+    }
   return kGood;
 }
 }

@@ -11,20 +11,19 @@
 #include "arguments.h"
 #include "few.h"
 #include "multiply.h"
+#include "panel.h"
 
 namespace assay {
-
-constexpr int kPanel = 32;  // columns of a panel of weights: two vectors of AVX-512, as tile.h takes them
 
 struct Piece {
   int64_t group, first, rows, column, columns;
 };
 
-/// Columns of w as a panel [in][32] with zeros beyond both; `inputs` is rounded up to whole blocks of 32.
+/// Columns of w as a panel [in][32], with zeros beyond the columns.
 template <typename T>
-void pack_columns(const Matrix<T>& w, int64_t in_features, int64_t inputs, int64_t columns, T* panel) {
+void pack_columns(const Matrix<T>& w, int64_t in_features, int64_t columns, T* panel) {
   constexpr int L = lanes<T>(kPanel);
-  int64_t done = 0;  // inputs packed by whole squares
+  int64_t done = 0;  // inputs packed by whole squares or rows
   if (w.in_stride == 1 && columns == kPanel) {
     done = in_features / L * L;
     for (int c = 0; c < kPanel; c += L)
@@ -39,10 +38,23 @@ void pack_columns(const Matrix<T>& w, int64_t in_features, int64_t inputs, int64
   } else if (w.out_stride == 1 && columns == kPanel) {
     done = in_features;
     for (int64_t k = 0; k < done; k++) memcpy(panel + k * kPanel, w.values + k * w.in_stride, kPanel * sizeof(T));
+  } else {
+    memset(panel, 0, in_features * kPanel * sizeof(T));
   }
-  memset(panel + done * kPanel, 0, (inputs - done) * kPanel * sizeof(T));
   for (int64_t k = done; k < in_features; k++)
     for (int64_t c = 0; c < columns; c++) panel[k * kPanel + c] = w.values[k * w.in_stride + c * w.out_stride];
+}
+
+/// The panel at `values`, to be fetched while `tiles` tiles are computed.
+template <typename T>
+Ahead fetch_panel(const T* values, int64_t in_stride, int64_t out_stride, int64_t in_features, int64_t tiles) {
+  const int64_t size = sizeof(T),
+                blocks = blocks_in(in_features, kPanel) * (kPanel / lanes<T>(kPanel) / tile_vectors<T, kPanel>());
+  const bool inputs_adjoin = in_stride == 1;
+  const int64_t lines = ((inputs_adjoin ? in_features : kPanel) * size + 63) / 64;
+  const int64_t rows = inputs_adjoin ? kPanel : in_features;
+  return {reinterpret_cast<const char*>(values), (inputs_adjoin ? out_stride : in_stride) * size, lines, rows,
+          (lines * rows + blocks * tiles - 1) / std::max<int64_t>(blocks * tiles, 1)};
 }
 
 /// One thread's memory.
@@ -68,10 +80,17 @@ void add_lines(const AssayGrouped& p, int64_t first, int64_t rows, int64_t colum
   }
 }
 
+/// Where the panel after column c stands: the next one of this group, or the next group's first.
+template <typename T>
+const T* panel_after(const AssayGrouped& p, const Piece& piece, int64_t c) {
+  const T* w = static_cast<const T*>(p.w) + piece.group * p.w_group;
+  return c + kPanel < piece.column + piece.columns ? w + (c + kPanel) * p.w_out
+                                                   : w + p.w_group + piece.column * p.w_out;
+}
+
 template <typename T>
 void multiply_piece(const AssayGrouped& p, const Piece& piece, Workspace<T>& space) {
-  constexpr int64_t tall = tile_rows<T, kPanel>();
-  const int64_t blocks = blocks_in(p.in_features, kPanel), height = packed_height<T, kPanel>(piece.rows);
+  const int64_t height = packed_height<T, kPanel>(piece.rows), tiles = blocks_in(piece.rows, tile_rows<T, kPanel>());
   if (space.packed_first != piece.first) {
     pack<T, kPanel>(static_cast<const T*>(p.x), p.x_stride, p.x_index, piece.first, piece.rows, height, p.in_features,
                     space.panels);
@@ -79,19 +98,16 @@ void multiply_piece(const AssayGrouped& p, const Piece& piece, Workspace<T>& spa
   }
   const T* w = static_cast<const T*>(p.w) + piece.group * p.w_group;
   const T* bias = p.bias ? static_cast<const T*>(p.bias) + piece.group * p.bias_group : nullptr;
+  const T* scales = p.scales ? static_cast<const T*>(p.scales) + piece.first : nullptr;
+  T* y = static_cast<T*>(p.y) + (p.y_index ? 0 : piece.first * p.y_stride);
   for (int64_t c = piece.column; c < piece.column + piece.columns; c += kPanel) {
     const int64_t columns = std::min<int64_t>(kPanel, piece.column + piece.columns - c);
-    pack_columns<T>({w + c * p.w_out, p.w_in, p.w_out}, p.in_features, blocks * kPanel, columns, space.weights);
+    pack_columns<T>({w + c * p.w_out, p.w_in, p.w_out}, p.in_features, columns, space.weights);
     if (bias) memcpy(space.bias, bias + c, columns * sizeof(T));
-    const Run<T> run{nullptr, blocks, space.weights, kPanel, kPanel * kPanel};
-    const Finish<T> finish{bias ? space.bias : nullptr, nullptr};
-    T* y = static_cast<T*>(p.y) + piece.first * p.y_stride + c;
-    if (!p.y_index) multiply_chunk<T, T, kPanel>(space.panels, piece.rows, height, run, finish, y, p.y_stride, columns);
-    for (int64_t r = 0; p.y_index && r < piece.rows; r += tall) {
-      const int64_t rows = std::min(tall, piece.rows - r);
-      multiply_chunk<T, T, kPanel>(space.panels + r * kPanel, rows, height, run, finish, space.lines, kPanel, kPanel);
-      add_lines<T>(p, piece.first + r, rows, c, columns, space.lines, kPanel);
-    }
+    Ahead ahead = fetch_panel<T>(panel_after<T>(p, piece, c), p.w_in, p.w_out, p.in_features, tiles);
+    const Sink<T> sink{
+        y + c, p.y_stride, columns, p.y_index ? p.y_index + piece.first : nullptr, scales, bias ? space.bias : nullptr};
+    multiply_panel<T>(space.panels, piece.rows, height, p.in_features, space.weights, sink, ahead);
   }
 }
 
@@ -158,7 +174,7 @@ void grouped_multiply(const AssayGrouped& p) {
   const int64_t chunk = std::min(most, (longest(p) + tall - 1) / tall * tall);
   std::vector<Piece> pieces = row_pieces(p, chunk);
   if (!p.y_index) pieces = cut_for_threads(p, std::move(pieces));
-  const int64_t lines = p.y_index ? std::max<int64_t>(tall, kDotLimit) * panels * kPanel : 0;
+  const int64_t lines = p.y_index ? kFewRows * panels * kPanel : 0;
   const int64_t share = (chunk + kPanel) * inputs + lines + kPanel;  // of one thread
   T* space = memory.take<T>(share * p.threads);
   if (!space) throw std::bad_alloc();
