@@ -93,7 +93,7 @@ def with_product(layer: MoE, x: Tensor, product: Product) -> Tensor:
 
 def torch_grouped(rows: Tensor, w: Tensor, ends: Tensor) -> Tensor:
     """PyTorch's."""
-    return functional.grouped_mm(rows, w, offs=ends)
+    return functional.grouped_mm(rows, w, offs=ends.int())
 
 
 def loop(rows: Tensor, w: Tensor, ends: Tensor) -> Tensor:
