@@ -50,12 +50,17 @@ def test_a_training_that_is_no_file_is_said():
     assert "no such file" in str(done.exception)
 
 
+def interruptible():
+    """Shells start what they put in the background with interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_run_exits_with_130_and_says_how_to_go_on(training, tmp_path):
     command = (sys.executable, "-m", "assay.cli.main", "compress", str(training), "--sparse", "0.5", "--block", "8",
                "--steps", "20", "--further", "1000000", "-o", str(tmp_path / "out"))  # fmt: skip
     state = tmp_path / "out" / "states" / "seed-0-dense.pt"
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-                               env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+                               env=os.environ | {"OMP_NUM_THREADS": "1"}, preexec_fn=interruptible)  # fmt: skip
     try:
         deadline = time.monotonic() + 60
         while not state.exists() and running.poll() is None and time.monotonic() < deadline:

@@ -115,12 +115,18 @@ with Referee(JudgeConfig(baseline="eager", budget_s=60)) as referee:
 """
 
 
+def interruptible():
+    """Shells start what they put in the background with interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_referee_that_ends_at_any_moment_leaves_no_process(how):
     here = str(Path(__file__).parent)
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(here=here)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+        [sys.executable, "-c", SCRIPT.format(here=here)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        preexec_fn=interruptible,
+    )  # fmt: skip
     for line in process.stdout:
         if line.startswith("measuring"):
             break

@@ -21,6 +21,7 @@ def get_inputs():
 """
 
 
+@pytest.mark.slow  # 65 s; scripts/try.sh does the same to a larger module
 def test_a_module_is_optimised_in_parts_and_timed_as_a_whole(tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
     done = assay("optimize", f"{tmp_path / 'model.py'}:Net", "--budget", "20s", "--baseline", "eager", "--runs",
