@@ -3,7 +3,7 @@
 Nothing is downloaded: the text is what the interpreter has beside it. Every tenth file is held out.
 
     assay compress examples/train_bytes.py --sparse 0.8 --modules '*feed_forward*' --steps 400 --margin 3%
-    assay compress examples/train_bytes.py --moe 8x2 --steps 400 --margin 3%
+    assay compress examples/train_bytes.py --moe 8x2 --width 64 --steps 400 --margin 3%
 """
 
 import functools

@@ -35,7 +35,7 @@ Exit code: 0 accepted, 1 rejected, 2 bad input, 3 inconclusive, 4 this machine l
 own, 130 interrupted.
 
 Example: assay compress examples/train_bytes.py --sparse 0.8 --modules '*feed_forward*' --steps 400 --margin 3%
-Example: assay compress examples/train_bytes.py --moe 8x2 --steps 400 --margin 3%
+Example: assay compress examples/train_bytes.py --moe 8x2 --width 64 --steps 400 --margin 3%
 Example: assay compress train.py --sparse 0.9 --dense trained/ --data held_out.py --margin 1%
 """
 
