@@ -7,7 +7,6 @@ most that sibling; the next writer of the same folder removes it. A folder that 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from assay.checkpoints.conversions.registry import Conversion
 from assay.checkpoints.folder import DESCRIPTION, SCHEMA, SOURCE, VERSION, WEIGHTS, ModelFolder, read_folder, seed_file
 from assay.checkpoints.loading import ALIASES, load_model
 from assay.errors import InputError, MachineError
+from assay.machine.folders import locked, sync_folder, write_new
 
 _GRACE_S = 60
 """A sibling younger than this may be between being made and being locked."""
@@ -61,9 +61,9 @@ def write_folder(
             _write(temporary / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
             for seed in by_seed:
                 load_model(temporary, seed)
-            _sync(temporary)
+            sync_folder(temporary)
             temporary.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
         raise _cannot_write(path, error) from error
     return read_folder(path)
@@ -99,7 +99,7 @@ def _sibling(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{prefix}{os.getpid()}-{os.urandom(4).hex()}")
     temporary.mkdir()
     try:
-        with _locked(temporary):
+        with locked(temporary):
             yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -110,26 +110,12 @@ def _remove_leftovers(folder: Path, prefix: str) -> None:
     for leftover in folder.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime > _GRACE_S:
-                with _locked(leftover):
+                with locked(leftover):
                     shutil.rmtree(leftover, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; the kernel gives it back when the process dies. Raises BlockingIOError if it is held."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _write(file: Path, content: bytes) -> str:
-    with file.open("xb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
+    write_new(file, content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -142,14 +128,6 @@ def _save(file: Path, state: dict[str, torch.Tensor], aliases: dict[str, str]) -
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _version() -> str:

@@ -10,9 +10,7 @@ data.py         the held-out data, where the training file has none of its own
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 from assay.compress.states import States, write_file
 from assay.core.strict_json import parse_object
 from assay.errors import InputError, MachineError
+from assay.machine.folders import locked
 
 _PLAN, _TRAINING = "plan.json", "training.json"
 
@@ -77,7 +76,7 @@ def open_folder(path: Path, plan: Mapping[str, Any], *, resume: bool) -> Iterato
     except OSError as error:
         raise MachineError("the output folder cannot be made", value=f"{path}: {error.strerror or error}",
                            next_step="choose another -o") from error  # fmt: skip
-    with _locked(path):
+    with _held(path):
         known = _read(path / _PLAN)
         if known is None:
             _refuse_occupied(path)
@@ -109,18 +108,14 @@ def _other_plan(path: Path, known: Mapping[str, Any], plan: Mapping[str, Any]) -
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """The kernel gives the lock back when the process dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+def _held(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder))
         except BlockingIOError as error:
             raise InputError("another process is at work in this folder", value=str(folder),
                              next_step="wait for it, or choose another -o") from error  # fmt: skip
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.errors import InputError, MachineError
+from assay.machine.folders import sync_folder
 
 HOME_VARIABLE = "ASSAY_HOME"
 """The one variable that moves everything."""
@@ -95,7 +96,7 @@ def atomic_write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         temporary = None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _cannot("write", path, error) from error
     finally:
@@ -110,14 +111,6 @@ def _xdg(env: Mapping[str, str], variable: str, default: str) -> Path:
         return Path(value) / "assay"
     home = env.get("HOME") or os.path.expanduser("~")
     return Path(home) / default / "assay"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> MachineError:

@@ -9,15 +9,12 @@ therefore only removed once they are a day old.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import Any
 
 from assay.errors import InputError, MachineError
 from assay.machine.cache_dirs import HOME_VARIABLE
+from assay.machine.folders import locked, sync_folder, write_new
 from assay.report.certificate import certificate_bytes, read_certificate
 
 CERTIFICATE, PAGE = "certificate.json", "page.html"
@@ -71,12 +69,12 @@ def save_run(folder: Path, certificate: Mapping[str, Any], page: str) -> Run:
     except OSError as error:
         raise _cannot_save(folder, error) from error
     try:
-        with _locked(temporary):
-            _write(temporary / CERTIFICATE, certificate_bytes(certificate))
-            _write(temporary / PAGE, page.encode())
-            _sync(temporary)
+        with locked(temporary):
+            write_new(temporary / CERTIFICATE, certificate_bytes(certificate))
+            write_new(temporary / PAGE, page.encode())
+            sync_folder(temporary)
             _rename(temporary, run.folder)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise _cannot_save(folder, error) from error
     finally:
@@ -138,30 +136,12 @@ def _is_dead(path: Path) -> bool:
     if age_s < _GRACE_S:
         return False
     try:
-        with _locked(path):
+        with locked(path):
             return True
     except BlockingIOError:
         return False
     except OSError:
         return age_s > _FOREIGN_S
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a folder's lock; the kernel gives it back when the process dies. Raises BlockingIOError if it is held."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -171,14 +151,6 @@ def _rename(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not (target / CERTIFICATE).is_file():
             raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cannot_save(folder: Path, error: OSError) -> MachineError:

@@ -21,6 +21,7 @@ from typing import Any, Protocol, Self
 
 from assay.core.identity import canonical_json
 from assay.errors import InputError
+from assay.machine.folders import sync_folder
 
 FILE_NAME = "search.jsonl"
 
@@ -86,7 +87,7 @@ class FileLedger:
             self._file.close()
             raise
         self._file.truncate(content.rfind(b"\n") + 1)
-        _sync_folder(folder)
+        sync_folder(folder)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -136,12 +137,3 @@ def parse(content: bytes, name: str) -> tuple[Record, ...]:
 def without_secrets(words: str) -> str:
     """Words with whatever looks like a key left out."""
     return SECRET.sub("[left out]", words)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only if its folder's entry does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
