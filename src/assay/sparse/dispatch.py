@@ -18,6 +18,7 @@ from torch import Tensor
 
 from assay.sparse import choices, functional, ops, reference
 from assay.sparse.layout import BlockLayout
+from assay.sparse.operators import KINDS
 
 SPARSE, DENSE, PREPACKED = "sparse", "dense", "dense, prepacked"
 _ROUNDS = 7
@@ -81,7 +82,7 @@ class Chooser:
 
     def _prepare(self, x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None, training: bool) -> Product:
         """What such calls take from now on."""
-        if not x.is_cpu or x.dtype not in ops.KINDS or x.dtype != values.dtype or not x.numel() or not layout.blocks:
+        if not x.is_cpu or x.dtype not in KINDS or x.dtype != values.dtype or not x.numel() or not layout.blocks:
             return functional.block_sparse_mm
         functional.check_operands(x, values, layout, bias)
         rows = x.numel() // layout.in_features

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.sparse import ops
+from assay.sparse import ops  # noqa: F401 - registers what `product` calls
 from assay.sparse.layout import BlockLayout
-
-_HALVES = (torch.float16, torch.bfloat16)
+from assay.sparse.operators import HALVES, KINDS
 
 
 def block_sparse_mm(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None = None) -> Tensor:
@@ -30,7 +29,7 @@ def block_sparse_mm(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor
 
 def product(x: Tensor, values: Tensor, tensors: list[Tensor], out_features: int, bias: Tensor | None) -> Tensor:
     """The same of x [rows, in_features], unchecked."""
-    if x.dtype in _HALVES and x.device.type == "cpu":
+    if x.dtype in HALVES and x.device.type == "cpu":
         return product(x.float(), values.float(), tensors, out_features, None if bias is None else bias.float()).to(x)
     y: Tensor = torch.ops.assay.block_sparse_mm(x, values, tensors, out_features, bias)
     return y
@@ -65,7 +64,7 @@ def _check_types(x: Tensor, values: Tensor, bias: Tensor | None) -> None:
             "the operands are of several types", value=", ".join(sorted(map(str, types))),
             rule="x, values and bias share one type", next_step="convert with .to(dtype), or use torch.autocast",
         )  # fmt: skip
-    if x.dtype not in ops.KINDS and x.dtype not in _HALVES:
+    if x.dtype not in KINDS and x.dtype not in HALVES:
         raise InputError(
             "there is no block-sparse product of this type", value=str(x.dtype),
             rule="float32, float64, float16 or bfloat16",

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.sparse import grouped_ops
+from assay.sparse.operators import HALVES, KINDS
 
-HALF = (torch.float16, torch.bfloat16)
-_DTYPES = (*grouped_ops.KINDS, *HALF)
+_DTYPES = (*KINDS, *HALVES)
 
 
 def grouped_mm(
@@ -145,11 +145,11 @@ def _plain(x: Tensor, w: Tensor) -> bool:
     """Whether the kernels can be called past the dispatcher, whose Python part costs 15 us: no gradient, no tracing."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
-    return type(x) is Tensor and x.is_cpu and x.dtype in grouped_ops.KINDS and w.is_cpu
+    return type(x) is Tensor and x.is_cpu and x.dtype in KINDS and w.is_cpu
 
 
 def _computed(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in HALF and tensor.device.type == "cpu" else tensor
+    return tensor.float() if tensor.dtype in HALVES and tensor.device.type == "cpu" else tensor
 
 
 def _wrong(what: str, value: str, rule: str) -> InputError:

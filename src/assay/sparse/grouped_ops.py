@@ -20,29 +20,10 @@ from assay.errors import InputError
 from assay.sparse import reference
 from assay.sparse.gpu import grouped as gpu
 from assay.sparse.library import Grouped, check, kernels
+from assay.sparse.operators import KINDS, pointer, register, side_by_side
 
-KINDS = {torch.float32: 0, torch.float64: 1}
-"""Element types of the kernels, by their number in arguments.h."""
 _BAD_ENDS, _BAD_INDEX = 3, 4
 """Statuses of grouped.cpp."""
-
-_LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
-"""PyTorch has no types for it."""
-_LIBRARY.define("gathered_mm(Tensor x, Tensor w, Tensor ends, Tensor? row_index=None, Tensor? bias=None) -> Tensor")
-_LIBRARY.define(
-    "scattered_mm(Tensor x, Tensor w, Tensor ends, Tensor row_index, SymInt rows, Tensor? scales=None) -> Tensor"
-)
-_LIBRARY.define("grouped_outer(Tensor x, Tensor g, Tensor ends, Tensor? x_index=None, Tensor? g_index=None) -> Tensor")
-_LIBRARY.define("group_rows(Tensor group_of, SymInt groups) -> (Tensor, Tensor, Tensor)")
-
-
-def _rows(x: Tensor) -> Tensor:
-    """x with every row's elements side by side."""
-    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
-
-
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
 
 
 def _numbers(tensor: Tensor) -> Tensor:
@@ -82,9 +63,9 @@ def _run(
     ends = _numbers(ends)
     x_index, y_index = (None if index is None else _numbers(index) for index in (x_index, y_index))
     arguments = Grouped(
-        w.shape[0], x.shape[0], y.shape[0], rows, w.shape[1], w.shape[2], _pointer(ends), _pointer(x_index),
-        _pointer(y_index), x.stride(0), y.stride(0), _pointer(x), _pointer(y), _pointer(w), *w.stride(),
-        _pointer(bias), 0 if bias is None else bias.stride(0), _pointer(scales), KINDS[x.dtype],
+        w.shape[0], x.shape[0], y.shape[0], rows, w.shape[1], w.shape[2], pointer(ends), pointer(x_index),
+        pointer(y_index), x.stride(0), y.stride(0), pointer(x), pointer(y), pointer(w), *w.stride(),
+        pointer(bias), 0 if bias is None else bias.stride(0), pointer(scales), KINDS[x.dtype],
         torch.get_num_threads(),
     )  # fmt: skip
     _raise_for(getattr(kernels(), kernel)(ctypes.byref(arguments)), ends, rows)
@@ -94,7 +75,7 @@ def gathered_cpu(
     x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
     """The operator `gathered_mm` of plain CPU tensors."""
-    x, bias = _rows(x), None if bias is None else _rows(bias)
+    x, bias = side_by_side(x), None if bias is None else side_by_side(bias)
     y = x.new_empty(x.shape[0] if row_index is None else row_index.numel(), w.shape[2])
     _run("assay_grouped_multiply", x, w, y, y.shape[0], ends, row_index, bias=bias)
     return y
@@ -104,7 +85,7 @@ def scattered_cpu(
     x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor, rows: int, scales: Tensor | None = None
 ) -> Tensor:
     """The operator `scattered_mm` of plain CPU tensors."""
-    x, scales = _rows(x), None if scales is None else scales.contiguous()
+    x, scales = side_by_side(x), None if scales is None else scales.contiguous()
     y = x.new_zeros(rows, w.shape[2])
     _run("assay_grouped_multiply", x, w, y, x.shape[0], ends, y_index=row_index, scales=scales)
     return y
@@ -113,7 +94,7 @@ def scattered_cpu(
 def _outer_cpu(
     x: Tensor, g: Tensor, ends: Tensor, x_index: Tensor | None = None, g_index: Tensor | None = None
 ) -> Tensor:
-    x, g = _rows(x), _rows(g)
+    x, g = side_by_side(x), side_by_side(g)
     w = x.new_empty(ends.numel(), x.shape[1], g.shape[1])
     rows = min((each if index is None else index).shape[0] for each, index in ((x, x_index), (g, g_index)))
     _run("assay_grouped_outer", x, w, g, rows, ends, x_index, g_index)
@@ -231,15 +212,19 @@ def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return dx, dg, None, None, None
 
 
-_OPERATORS = (
-    ("gathered_mm", gathered_cpu, gpu.multiply, _gathered_fake, _gathered_setup, _gathered_backward),
-    ("scattered_mm", scattered_cpu, gpu.scattered, _scattered_fake, _scattered_setup, _scattered_backward),
-    ("grouped_outer", _outer_cpu, gpu.outer, _outer_fake, _outer_setup, _outer_backward),
-    ("group_rows", _group_rows_cpu, reference.group_rows, _group_rows_fake, None, None),
-)
-for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
-    _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _gpu, "CUDA")
-    torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
-    if _backward is not None:
-        torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)
+register(
+    "gathered_mm(Tensor x, Tensor w, Tensor ends, Tensor? row_index=None, Tensor? bias=None) -> Tensor",
+    gathered_cpu, gpu.multiply, _gathered_fake, _gathered_setup, _gathered_backward,
+)  # fmt: skip
+register(
+    "scattered_mm(Tensor x, Tensor w, Tensor ends, Tensor row_index, SymInt rows, Tensor? scales=None) -> Tensor",
+    scattered_cpu, gpu.scattered, _scattered_fake, _scattered_setup, _scattered_backward,
+)  # fmt: skip
+register(
+    "grouped_outer(Tensor x, Tensor g, Tensor ends, Tensor? x_index=None, Tensor? g_index=None) -> Tensor",
+    _outer_cpu, gpu.outer, _outer_fake, _outer_setup, _outer_backward,
+)  # fmt: skip
+register(
+    "group_rows(Tensor group_of, SymInt groups) -> (Tensor, Tensor, Tensor)",
+    _group_rows_cpu, reference.group_rows, _group_rows_fake,
+)  # fmt: skip

@@ -161,8 +161,7 @@ class BlockLayout:
 
     def block_rows(self) -> Tensor:
         """int64 [blocks]: each block's block row."""
-        numbers = torch.arange(self.shape[0], device=self.columns.device)
-        return torch.repeat_interleave(numbers, self.row_starts.diff(), output_size=self.blocks)
+        return block_rows(self.row_starts, self.columns)
 
     def turned(self) -> BlockLayout:
         """The transpose's layout."""
@@ -200,6 +199,12 @@ def turn(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Ten
     """A layout's tensors, seen from the transpose."""
     starts, columns, turned_starts, turned_columns, order, inverse = tensors
     return turned_starts, turned_columns, starts, columns, inverse, order
+
+
+def block_rows(row_starts: Tensor, columns: Tensor) -> Tensor:
+    """int64 [blocks]: each block's block row."""
+    numbers = torch.arange(row_starts.numel() - 1, device=row_starts.device)
+    return torch.repeat_interleave(numbers, row_starts.diff(), output_size=columns.numel())
 
 
 def check_block(block: int) -> None:

@@ -24,23 +24,9 @@ from assay.sparse.gpu import blocks
 from assay.sparse.layout import turn
 from assay.sparse.library import Gradient, Multiply, check, kernels
 from assay.sparse.operands import check_operands
+from assay.sparse.operators import KINDS, pointer, register, side_by_side
 
-KINDS = {torch.float32: 0, torch.float64: 1}
-"""Element types of the kernels, by their number in arguments.h."""
 _INT8_KIND = 2
-
-_LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
-"""PyTorch has no types for it."""
-_LIBRARY.define(
-    "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias) -> Tensor"
-)
-_LIBRARY.define("block_sparse_mm_transposed(Tensor g, Tensor values, Tensor[] layout, SymInt in_features) -> Tensor")
-_LIBRARY.define("block_sparse_sampled(Tensor x, Tensor g, Tensor[] layout, int block) -> Tensor")
-_LIBRARY.define("block_transpose(Tensor values, Tensor order, Tensor inverse) -> Tensor")
-_LIBRARY.define(
-    "block_sparse_mm_int8(Tensor x, Tensor values, Tensor scales, Tensor[] layout, int out_features, "
-    "Tensor? bias) -> Tensor"
-)
 
 
 def packed(values: Tensor) -> Tensor:
@@ -48,26 +34,17 @@ def packed(values: Tensor) -> Tensor:
     return values.transpose(-1, -2).contiguous().transpose(-1, -2)
 
 
-def _rows(x: Tensor) -> Tensor:
-    """x with every row's elements side by side."""
-    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
-
-
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
-
-
 def _multiply(
     x: Tensor, values: Tensor, scales: Tensor | None, layout: Sequence[Tensor], out_features: int, bias: Tensor | None
 ) -> Tensor:
     check_operands(x, values, scales, layout, out_features, bias, KINDS)
-    x, values = _rows(x), packed(values)
+    x, values = side_by_side(x), packed(values)
     bias = None if bias is None else bias.contiguous()
     y = x.new_empty(x.shape[0], out_features)
     kind = _INT8_KIND if scales is not None else KINDS[x.dtype]
     arguments = Multiply(
-        x.shape[0], x.shape[1], out_features, x.stride(0), y.stride(0), _pointer(x), _pointer(y), _pointer(layout[0]),
-        _pointer(layout[1]), _pointer(values), _pointer(scales), _pointer(bias), values.shape[-1], kind,
+        x.shape[0], x.shape[1], out_features, x.stride(0), y.stride(0), pointer(x), pointer(y), pointer(layout[0]),
+        pointer(layout[1]), pointer(values), pointer(scales), pointer(bias), values.shape[-1], kind,
         torch.get_num_threads(),
     )  # fmt: skip
     check(kernels().assay_block_multiply(ctypes.byref(arguments)), "block-sparse")
@@ -86,11 +63,11 @@ def _mm_int8_cpu(
 
 
 def _sampled_cpu(x: Tensor, g: Tensor, layout: Sequence[Tensor], block: int) -> Tensor:
-    x, g = _rows(x), _rows(g)
+    x, g = side_by_side(x), side_by_side(g)
     out = x.new_empty(layout[1].numel(), block, block).transpose(-1, -2)
     arguments = Gradient(
-        x.shape[0], x.shape[1], g.shape[1], x.stride(0), g.stride(0), _pointer(x), _pointer(g), _pointer(layout[0]),
-        _pointer(layout[1]), _pointer(out), block, KINDS[x.dtype], torch.get_num_threads(),
+        x.shape[0], x.shape[1], g.shape[1], x.stride(0), g.stride(0), pointer(x), pointer(g), pointer(layout[0]),
+        pointer(layout[1]), pointer(out), block, KINDS[x.dtype], torch.get_num_threads(),
     )  # fmt: skip
     check(kernels().assay_block_gradient(ctypes.byref(arguments)), "sampled")
     return out
@@ -195,20 +172,24 @@ def _transpose_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return torch.ops.assay.block_transpose(slope, inverse, order), None, None
 
 
-_OPERATORS = (
-    ("block_sparse_mm", multiply_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward),
-    (
-        "block_sparse_mm_transposed", _mm_transposed_cpu, blocks.multiply_transposed, _mm_transposed_fake,
-        _mm_transposed_setup, _mm_transposed_backward,
-    ),
-    ("block_sparse_sampled", _sampled_cpu, blocks.sampled, _sampled_fake, _sampled_setup, _sampled_backward),
-    ("block_transpose", _transpose_cpu, blocks.transposed, _transpose_fake, _transpose_setup, _transpose_backward),
+register(
+    "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias) -> Tensor",
+    multiply_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward,
 )  # fmt: skip
-for _name, _native, _gpu, _fake, _setup, _backward in _OPERATORS:
-    _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _gpu, "CUDA")
-    torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
-    torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)
-_LIBRARY.impl("block_sparse_mm_int8", _mm_int8_cpu, "CPU")
-_LIBRARY.impl("block_sparse_mm_int8", blocks.multiply_int8, "CUDA")
-torch.library.register_fake("assay::block_sparse_mm_int8", _mm_int8_fake, lib=_LIBRARY)
+register(
+    "block_sparse_mm_transposed(Tensor g, Tensor values, Tensor[] layout, SymInt in_features) -> Tensor",
+    _mm_transposed_cpu, blocks.multiply_transposed, _mm_transposed_fake, _mm_transposed_setup, _mm_transposed_backward,
+)  # fmt: skip
+register(
+    "block_sparse_sampled(Tensor x, Tensor g, Tensor[] layout, int block) -> Tensor",
+    _sampled_cpu, blocks.sampled, _sampled_fake, _sampled_setup, _sampled_backward,
+)  # fmt: skip
+register(
+    "block_transpose(Tensor values, Tensor order, Tensor inverse) -> Tensor",
+    _transpose_cpu, blocks.transposed, _transpose_fake, _transpose_setup, _transpose_backward,
+)  # fmt: skip
+register(
+    "block_sparse_mm_int8(Tensor x, Tensor values, Tensor scales, Tensor[] layout, int out_features, "
+    "Tensor? bias) -> Tensor",
+    _mm_int8_cpu, blocks.multiply_int8, _mm_int8_fake,
+)  # fmt: skip

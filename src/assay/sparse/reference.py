@@ -10,13 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from assay.sparse.layout import block_rows
+
 
 def dense(values: Tensor, layout: Sequence[Tensor], out_features: int, in_features: int) -> Tensor:
     """The [out, in] matrix of block-sparse values; differentiable."""
     block = values.shape[-1]
     rows, columns = -(-out_features // block), -(-in_features // block)
     grid = values.new_zeros(rows, columns, block, block)
-    grid = grid.index_put((_block_rows(layout), layout[1]), values)
+    grid = grid.index_put((block_rows(layout[0], layout[1]), layout[1]), values)
     return grid.transpose(1, 2).reshape(rows * block, columns * block)[:out_features, :in_features]
 
 
@@ -44,7 +46,7 @@ def sampled(x: Tensor, g: Tensor, layout: Sequence[Tensor], block: int) -> Tenso
         x, (0, -x.shape[1] % block)
     )
     rows, columns = wanted.shape[0] // block, wanted.shape[1] // block
-    return wanted.view(rows, block, columns, block).transpose(1, 2)[_block_rows(layout), layout[1]]
+    return wanted.view(rows, block, columns, block).transpose(1, 2)[block_rows(layout[0], layout[1]), layout[1]]
 
 
 def transposed(values: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -90,9 +92,3 @@ def group_rows(group_of: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
 def _ranges(ends: Tensor) -> list[tuple[int, int]]:
     found = ends.tolist()
     return list(zip([0, *found], found, strict=False))
-
-
-def _block_rows(layout: Sequence[Tensor]) -> Tensor:
-    starts = layout[0]
-    numbers = torch.arange(starts.numel() - 1, device=starts.device)
-    return torch.repeat_interleave(numbers, starts.diff(), output_size=layout[1].numel())

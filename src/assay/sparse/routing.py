@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from assay.errors import InputError
 from assay.sparse.library import check, kernels
+from assay.sparse.operators import KINDS, pointer, register
 
-_KINDS = {torch.float32: 0, torch.float64: 1}
 _NAN = 5
 """Status of routing.cpp."""
-
-_LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
-"""PyTorch has no types for it."""
-_LIBRARY.define("route(Tensor scores, int taken) -> (Tensor, Tensor, Tensor, Tensor)")
 
 
 def route(scores: Tensor, taken: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -33,7 +27,7 @@ def route(scores: Tensor, taken: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     Raises:
         InputError: for NaN, another type or shape, and a `taken` that there is not.
     """
-    if scores.ndim != 2 or scores.dtype not in _KINDS or not 1 <= taken <= scores.shape[1]:
+    if scores.ndim != 2 or scores.dtype not in KINDS or not 1 <= taken <= scores.shape[1]:
         raise InputError(
             "these scores cannot be routed",
             value=f"{scores.dtype} of shape {tuple(scores.shape)}, {taken} taken",
@@ -62,7 +56,7 @@ def gate(
     scores, rows = torch.empty_like(logits), _empty(logits, taken)
     gates = logits.new_empty(rows[2].shape[0])
     status = kernels().assay_gate(
-        logits.data_ptr(), None if bias is None else bias.data_ptr(), *logits.shape, taken, _KINDS[logits.dtype],
+        logits.data_ptr(), pointer(bias), *logits.shape, taken, KINDS[logits.dtype],
         sigmoid, normalised, scores.data_ptr(), *(each.data_ptr() for each in rows), gates.data_ptr(),
     )  # fmt: skip
     if status == _NAN:
@@ -76,7 +70,7 @@ def _route_cpu(scores: Tensor, taken: int) -> tuple[Tensor, ...]:
     tokens, groups = scores.shape
     made = _empty(scores, taken)
     status = kernels().assay_route(
-        scores.data_ptr(), tokens, groups, taken, _KINDS[scores.dtype], *(each.data_ptr() for each in made)
+        scores.data_ptr(), tokens, groups, taken, KINDS[scores.dtype], *(each.data_ptr() for each in made)
     )
     if status == _NAN:
         raise InputError("a score to route by is NaN", rule="every score has a place in an order")
@@ -97,6 +91,4 @@ def _empty(scores: Tensor, taken: int) -> tuple[Tensor, ...]:
     return tuple(scores.new_empty(shape, dtype=torch.int64) for shape in shapes)
 
 
-_LIBRARY.impl("route", _route_cpu, "CPU")
-_LIBRARY.impl("route", _route_plain, "CUDA")
-torch.library.register_fake("assay::route", _empty, lib=_LIBRARY)
+register("route(Tensor scores, int taken) -> (Tensor, Tensor, Tensor, Tensor)", _route_cpu, _route_plain, _empty)

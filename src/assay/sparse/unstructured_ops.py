@@ -25,9 +25,8 @@ from torch.nn import functional
 from assay.errors import InputError
 from assay.sparse.bits import unpack_bits, words_in
 from assay.sparse.library import check, kernels
+from assay.sparse.operators import KINDS, pointer, register, side_by_side
 
-KINDS = {torch.float32: 0, torch.float64: 1}
-"""Element types of the kernels, by their number in masked.h."""
 MASK_ROWS = 64
 """Rows of x up to which walking the mask, eight rows at a time, beats a dense product with the making of its matrix:
 4096 x 4096 on Zen 4 at 64 rows and 50 % zeros takes 43 ms either way, at 80 % 29 and 43 ms."""
@@ -49,13 +48,6 @@ class Masked(ctypes.Structure):
     )  # fmt: skip
 
 
-_LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
-"""PyTorch has no types for it."""
-_LIBRARY.define("unstructured_mm(Tensor x, Tensor values, Tensor[] layout, Tensor? bias) -> Tensor")
-_LIBRARY.define("unstructured_dense(Tensor values, Tensor[] layout, SymInt in_features) -> Tensor")
-_LIBRARY.define("unstructured_sampled(Tensor dense, Tensor[] layout, SymInt kept) -> Tensor")
-
-
 def _run(
     name: str, x: Tensor | None, y: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None
 ) -> Tensor:
@@ -72,9 +64,9 @@ def _run(
         )
     arguments = Masked(
         0 if x is None else x.shape[0], in_features, mask.shape[0], values.shape[0],
-        0 if x is None else x.stride(0), y.stride(0), None if x is None else x.data_ptr(), y.data_ptr(),
+        0 if x is None else x.stride(0), y.stride(0), pointer(x), y.data_ptr(),
         mask.data_ptr(), starts.data_ptr(), layout[2].data_ptr() if len(layout) == 3 else None, values.data_ptr(),
-        None if bias is None else bias.data_ptr(), KINDS[dtype], torch.get_num_threads(),
+        pointer(bias), KINDS[dtype], torch.get_num_threads(),
     )  # fmt: skip
     fits = mask.shape[1] == words_in(in_features) and starts.shape[0] == mask.shape[0] + 1
     status = getattr(kernels(), name)(ctypes.byref(arguments)) if fits else _MISMATCH
@@ -92,7 +84,7 @@ def _run(
 def _mm_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None) -> Tensor:
     if x.shape[0] > MASK_ROWS and len(layout) == 2:
         return functional.linear(x, _dense_cpu(values, layout, x.shape[1]), bias)
-    x = x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
+    x = side_by_side(x)
     y = x.new_empty(x.shape[0], layout[0].shape[0])
     bias = None if bias is None else bias.contiguous()
     return _run("assay_masked_multiply", x, y, values.contiguous(), layout, bias)
@@ -167,13 +159,15 @@ def _sampled_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return torch.ops.assay.unstructured_dense(slope, layout, ctx.size), [None] * len(layout), None
 
 
-_OPERATORS = (
-    ("unstructured_mm", _mm_cpu, _mm_plain, _mm_fake, _mm_setup, _mm_backward),
-    ("unstructured_dense", _dense_cpu, _dense_plain, _dense_fake, _layout_setup, _dense_backward),
-    ("unstructured_sampled", _sampled_cpu, _sampled_plain, _sampled_fake, _layout_setup, _sampled_backward),
-)
-for _name, _native, _plain, _fake, _setup, _backward in _OPERATORS:
-    _LIBRARY.impl(_name, _native, "CPU")
-    _LIBRARY.impl(_name, _plain, "CUDA")
-    torch.library.register_fake(f"assay::{_name}", _fake, lib=_LIBRARY)
-    torch.library.register_autograd(f"assay::{_name}", _backward, setup_context=_setup, lib=_LIBRARY)
+register(
+    "unstructured_mm(Tensor x, Tensor values, Tensor[] layout, Tensor? bias) -> Tensor",
+    _mm_cpu, _mm_plain, _mm_fake, _mm_setup, _mm_backward,
+)  # fmt: skip
+register(
+    "unstructured_dense(Tensor values, Tensor[] layout, SymInt in_features) -> Tensor",
+    _dense_cpu, _dense_plain, _dense_fake, _layout_setup, _dense_backward,
+)  # fmt: skip
+register(
+    "unstructured_sampled(Tensor dense, Tensor[] layout, SymInt kept) -> Tensor",
+    _sampled_cpu, _sampled_plain, _sampled_fake, _layout_setup, _sampled_backward,
+)  # fmt: skip

@@ -1,6 +1,7 @@
 // Entry points of the grouped products, which check what would make them read or write beyond their operands.
 #include "grouped.h"
 
+#include "counting_sort.h"
 #include "grouped_outer.h"
 
 namespace {
@@ -52,19 +53,7 @@ int assay_grouped_outer(const AssayGrouped* p) {
 int assay_group_rows(const int64_t* group_of, int64_t places, int64_t choices, int64_t groups, int64_t* ends,
                      int64_t* order, int64_t* rows) {
   if (!within(group_of, places, groups)) return kRowIndex;
-  memset(ends, 0, groups * sizeof(int64_t));
-  for (int64_t i = 0; i < places; i++) ends[group_of[i]]++;
-  for (int64_t group = 0, sum = 0; group < groups; group++) {
-    const int64_t count = ends[group];
-    ends[group] = sum;
-    sum += count;
-  }
-  for (int64_t row = 0, i = 0; i < places; row++)
-    for (int64_t choice = 0; choice < choices; choice++, i++) {
-      const int64_t place = ends[group_of[i]]++;
-      order[place] = i;
-      rows[place] = row;
-    }
+  counting_sort(group_of, places, choices, groups, ends, order, rows);
   return kGood;
 }
 }

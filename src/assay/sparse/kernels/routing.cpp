@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <vector>
+
+#include "counting_sort.h"
 
 namespace {
 
@@ -53,24 +54,6 @@ bool score(const T* logits, int64_t tokens, int64_t groups, bool sigmoid, T* sco
   return true;
 }
 
-/// Pairs of a token and a group, sorted by group, in order within.
-void sort_rows(const int64_t* index, int64_t tokens, int64_t groups, int64_t taken, int64_t* ends, int64_t* pair_of_row,
-               int64_t* token_of_row) {
-  memset(ends, 0, groups * sizeof(int64_t));
-  for (int64_t pair = 0; pair < tokens * taken; pair++) ends[index[pair]]++;
-  for (int64_t group = 0, sum = 0; group < groups; group++) {
-    const int64_t count = ends[group];
-    ends[group] = sum;
-    sum += count;
-  }
-  for (int64_t token = 0, pair = 0; token < tokens; token++)
-    for (int64_t place = 0; place < taken; place++, pair++) {
-      const int64_t row = ends[index[pair]]++;
-      pair_of_row[row] = pair;
-      token_of_row[row] = token;
-    }
-}
-
 /// Scores, choices, rows and gates of logits. `bias` [groups], or null, counts for the choice only.
 template <typename T>
 int gate(const T* logits, const T* bias, int64_t tokens, int64_t groups, int64_t taken, bool sigmoid, bool normalised,
@@ -82,7 +65,7 @@ int gate(const T* logits, const T* bias, int64_t tokens, int64_t groups, int64_t
     for (int64_t group = 0; bias && group < groups; group++) preferred[group] = row[group] + bias[group];
     best(bias ? preferred.data() : row, groups, taken, index + token * taken);
   }
-  sort_rows(index, tokens, groups, taken, ends, pair_of_row, token_of_row);
+  assay::counting_sort(index, tokens * taken, taken, groups, ends, pair_of_row, token_of_row);
   for (int64_t row = 0; row < tokens * taken; row++) {
     const int64_t token = token_of_row[row];
     T sum = 0;
@@ -106,7 +89,7 @@ int assay_route(const void* scores, int64_t tokens, int64_t groups, int64_t take
   const bool sound = kind == 0 ? choose(static_cast<const float*>(scores), tokens, groups, taken, index)
                                : choose(static_cast<const double*>(scores), tokens, groups, taken, index);
   if (!sound) return 5;
-  sort_rows(index, tokens, groups, taken, ends, pair_of_row, token_of_row);
+  assay::counting_sort(index, tokens * taken, taken, groups, ends, pair_of_row, token_of_row);
   return 0;
 }
 

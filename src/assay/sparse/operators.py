@@ -1,0 +1,45 @@
+"""How the operators of this package become PyTorch's `assay::` ones, and what their native calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KINDS = {torch.float32: 0, torch.float64: 1}
+"""Element types of the kernels, by their number in arguments.h."""
+HALVES = (torch.float16, torch.bfloat16)
+"""Types that a CPU computes in float32."""
+
+_LIBRARY: Any = torch.library.Library("assay", "FRAGMENT")  # type: ignore[no-untyped-call]
+"""PyTorch has no types for it."""
+
+
+def register(
+    schema: str,
+    cpu: Callable[..., Any],
+    cuda: Callable[..., Any],
+    fake: Callable[..., Any],
+    setup: Callable[..., Any] | None = None,
+    backward: Callable[..., Any] | None = None,
+) -> None:
+    """Make `assay::NAME` of a schema `NAME(...) -> ...`; without a `backward` it has no gradient."""
+    name = schema.partition("(")[0]
+    _LIBRARY.define(schema)
+    _LIBRARY.impl(name, cpu, "CPU")
+    _LIBRARY.impl(name, cuda, "CUDA")
+    torch.library.register_fake(f"assay::{name}", fake, lib=_LIBRARY)
+    if backward is not None:
+        torch.library.register_autograd(f"assay::{name}", backward, setup_context=setup, lib=_LIBRARY)
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """x [rows, features] with every row's elements side by side; a copy only where they are not."""
+    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
+
+
+def pointer(tensor: Tensor | None) -> int | None:
+    """Where a tensor's memory starts, for a kernel; None, a null pointer, for none."""
+    return None if tensor is None else tensor.data_ptr()
