@@ -7,7 +7,6 @@ clones of one kernel. What cannot be optimised is a row with its reason.
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 import tempfile
@@ -17,7 +16,6 @@ from typing import Any
 from assay.cli.optimize import parse_duration
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
 from assay.errors import AssayError
-from assay.machine.survey import read_facts
 from assay.referee.judge import silent
 from assay.report.units import estimate_text
 from assay.search import FileLedger, StopCause
@@ -26,7 +24,7 @@ from assay.tasks.load import load_task
 from benchmarks.engineer.knockoffs import knockoff_row
 from benchmarks.engineer.report import render
 from benchmarks.engineer.whole import MODELS, TRAININGS, model_row, training_row
-from benchmarks.referee.results import ROOT, Record, Results
+from benchmarks.referee.results import ROOT, Record, Results, this_processor
 
 DATA = ROOT / "docs" / "data" / "engineer"
 """A file for each processor: which kernels win depends on it."""
@@ -124,11 +122,6 @@ def _row(found: Optimized) -> dict[str, Any]:
     }
 
 
-def _this_processor() -> str:
-    """Its name, as a file's."""
-    return re.sub(r"[^a-z0-9]+", "-", (read_facts().cpu_model or "unknown").lower()).strip("-")
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engineer", description=__doc__)
     parser.add_argument(
@@ -141,7 +134,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--strategy", default="evolution")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scaled", action="store_true", help="KernelBench: sizes that a small machine can run")
-    parser.add_argument("--json", type=Path, default=DATA / f"{_this_processor()}.json")
+    parser.add_argument("--json", type=Path, default=DATA / f"{this_processor()}.json")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
 

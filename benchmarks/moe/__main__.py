@@ -17,12 +17,12 @@ import torch
 from assay.errors import AssayError
 from benchmarks.moe.costs import measure_costs
 from benchmarks.moe.matching import match_all
-from benchmarks.moe.record import DATA, Record, this_processor
+from benchmarks.moe.record import DATA, Record
 from benchmarks.moe.report import render
 from benchmarks.moe.running import run_all
 from benchmarks.moe.settings import Settings, load_settings, quick
 from benchmarks.moe.text import load_corpus
-from benchmarks.referee.results import ROOT
+from benchmarks.referee.results import ROOT, this_processor
 
 
 def main() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,8 +69,3 @@ class Record(Results):
 def now() -> str:
     """UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def this_processor() -> str:
-    """Its name, as a file's."""
-    return re.sub(r"[^a-z0-9]+", "-", (read_facts().cpu_model or "unknown").lower()).strip("-")

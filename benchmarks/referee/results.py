@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -22,6 +23,11 @@ from assay.machine.survey import read_facts
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = 1
 _PRESSURE = Path("/proc/pressure/cpu")
+
+
+def this_processor() -> str:
+    """The processor's name, as a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", (read_facts().cpu_model or "unknown").lower()).strip("-")
 
 
 class Results:

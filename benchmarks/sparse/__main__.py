@@ -7,7 +7,6 @@ before it is timed. What fails is a row with its reason.
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
-from assay.machine.survey import read_facts
-from benchmarks.referee.results import ROOT, Record, Results
+from benchmarks.referee.results import ROOT, Record, Results, this_processor
 from benchmarks.sparse.attention import attention_cases
 from benchmarks.sparse.experts import expert_cases
 from benchmarks.sparse.layers import layer_cases
@@ -77,13 +75,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sparse", description=__doc__)
     parser.add_argument("suites", nargs="*", choices=[*SUITES, "report", []], help="default: all of them")
     parser.add_argument("--quick", action="store_true", help="one case of each, to see that it runs")
-    parser.add_argument("--json", type=Path, default=DATA / f"{_this_processor()}.json")
+    parser.add_argument("--json", type=Path, default=DATA / f"{this_processor()}.json")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
-
-
-def _this_processor() -> str:
-    return re.sub(r"[^a-z0-9]+", "-", (read_facts().cpu_model or "unknown").lower()).strip("-")
 
 
 if __name__ == "__main__":
