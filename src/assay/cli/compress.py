@@ -13,6 +13,7 @@ from assay import compress as compressing
 from assay.claims.quality import Margin
 from assay.claims.settings import ClaimSettings, parse_costs
 from assay.claims.terminal import render_claim
+from assay.cli.claim_options import AtMostOption, CostOption, MarginOption
 from assay.cli.exits import BY_VERDICT
 from assay.cli.output import JsonFlag, print_json
 from assay.errors import InputError
@@ -60,15 +61,9 @@ def compress(
         Path | None, typer.Option("--dense", metavar="DIR", help="Begin with this model folder's weights.")
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", metavar="FILE", help="Held-out data and their score.")] = None,
-    margin: Annotated[
-        str, typer.Option("--margin", help="Worse by this is as good: in the score's unit, or 1%.")
-    ] = "0.02",
-    cost: Annotated[
-        str, typer.Option("--cost", help="What is claimed: latency, throughput, training, memory, size.")
-    ] = "throughput",
-    at_most: Annotated[
-        float, typer.Option("--at-most", help="The share of the dense model's cost that is claimed.")
-    ] = 1.0,
+    margin: MarginOption = "0.02",
+    cost: CostOption = "throughput",
+    at_most: AtMostOption = 1.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where all is written; runs/compress-TRAIN.")
     ] = None,

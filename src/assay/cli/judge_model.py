@@ -11,6 +11,7 @@ from assay import claims
 from assay.claims.quality import Margin
 from assay.claims.settings import ClaimSettings, parse_costs, parse_seeds
 from assay.claims.terminal import render_claim
+from assay.cli.claim_options import AtMostOption, CostOption, MarginOption
 from assay.cli.exits import BY_VERDICT
 from assay.cli.output import JsonFlag, print_json
 from assay.report.progress import ProgressLine
@@ -35,15 +36,9 @@ def judge_model(
     dense: Annotated[Path, typer.Argument(help="The folder of the model to be as good as.")],
     cheap: Annotated[Path, typer.Argument(help="The folder of the model that is to be cheaper.")],
     data: Annotated[Path, typer.Option("--data", help="Held-out data and score.")],
-    margin: Annotated[
-        str, typer.Option("--margin", help="Worse by this is as good: in the score's unit, or 1%.")
-    ] = "0.02",
-    cost: Annotated[
-        str, typer.Option("--cost", help="What is claimed: latency, throughput, training, memory, size.")
-    ] = "throughput",
-    at_most: Annotated[
-        float, typer.Option("--at-most", help="The share of the dense model's cost that is claimed.")
-    ] = 1.0,
+    margin: MarginOption = "0.02",
+    cost: CostOption = "throughput",
+    at_most: AtMostOption = 1.0,
     seeds: Annotated[str, typer.Option("--seeds", help="Which seeds, as in 0,1,2; all without it.")] = "",
     rounds: Annotated[int, typer.Option("--rounds", help="Fresh processes of each model.")] = 6,
     turns: Annotated[int, typer.Option("--turns", help="Timed calls of each kind in a round.")] = 12,

@@ -15,9 +15,7 @@ from assay.errors import InputError
 from assay.moe.activations import activate
 from assay.moe.dispatch import Rows, combine
 from assay.moe.experts import Experts, add_bias
-
-_LARGEST = 127
-"""Of int8 without -128, so that the range is symmetric and needs no zero point."""
+from assay.sparse.int8 import LARGEST, check_finite, rounded
 
 
 def quantise_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,15 +23,12 @@ def quantise_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises InputError for NaN and infinity.
     """
-    if not bool(weight.isfinite().all()):
-        raise InputError("a weight to quantise holds NaN or infinity", rule="every element is finite")
+    check_finite(weight)
     # A float16 scale may be subnormal, and then has fewer digits: an eighth of the smallest normal number still has
     # enough for the bound, and zero rows need a scale that is not zero.
     least = torch.finfo(weight.dtype).smallest_normal / 8
-    scales = (weight.abs().amax(-1) / _LARGEST).clamp(min=least)
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    rounded = (weight.to(wide) / scales.unsqueeze(-1).to(wide)).round().clamp(-_LARGEST, _LARGEST)
-    return rounded.to(torch.int8), scales
+    scales = (weight.abs().amax(-1) / LARGEST).clamp(min=least)
+    return rounded(weight, scales), scales
 
 
 @torch.library.custom_op("assay::looped_mm_int8", mutates_args=())
@@ -64,8 +59,8 @@ class Int8Experts(nn.Module):
         first, down, first_bias, down_bias = (None if each is None else each.detach() for each in experts.weights())
         for name, weight in ((self.first_name, first), ("down_proj", down)):
             assert weight is not None
-            rounded, scales = quantise_rows(weight)
-            self.register_buffer(f"{name}_int8", rounded)
+            small, scales = quantise_rows(weight)
+            self.register_buffer(f"{name}_int8", small)
             self.register_buffer(f"{name}_scale", scales)
         self.register_buffer("first_bias", None if first_bias is None else first_bias.clone())
         self.register_buffer("down_bias", None if down_bias is None else down_bias.clone())

@@ -16,7 +16,7 @@ from assay.sparse import ops
 from assay.sparse.layout import BlockLayout
 from assay.sparse.linear import BlockSparseLinear
 
-_LARGEST = 127
+LARGEST = 127
 """Of int8 without -128, so that the range is symmetric and needs no zero point."""
 
 
@@ -34,7 +34,7 @@ class Int8BlockSparseLinear(nn.Module):
     def __init__(self, layer: BlockSparseLinear) -> None:
         super().__init__()
         self.in_features, self.out_features, self.block = layer.in_features, layer.out_features, layer.block
-        values, scales = _rounded(layer)
+        values, scales = _quantised(layer)
         self.register_buffer("values", values)
         self.register_buffer("scales", scales)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float())
@@ -90,14 +90,25 @@ def quantise(model: nn.Module) -> Any:
     return quantised
 
 
-def _rounded(layer: BlockSparseLinear) -> tuple[Tensor, Tensor]:
+def check_finite(weight: Tensor) -> None:
+    """Raises InputError for NaN and infinity, which have no place in int8."""
+    if not bool(weight.isfinite().all()):
+        raise InputError("a weight to quantise holds NaN or infinity", rule="every element is finite")
+
+
+def rounded(weight: Tensor, scales: Tensor) -> Tensor:
+    """weight [..., out, in] in units of scales [..., out], as int8 of its shape; in float32 at least."""
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    units = weight.to(wide) / scales.unsqueeze(-1).to(wide)
+    return units.round().clamp(-LARGEST, LARGEST).to(torch.int8)
+
+
+def _quantised(layer: BlockSparseLinear) -> tuple[Tensor, Tensor]:
     """int8 values in the kernels' order of memory, and scales [out_features]."""
     values, layout = layer.values.detach().float(), layer.layout
-    if not bool(values.isfinite().all()):
-        raise InputError("a weight to quantise holds NaN or infinity", rule="every value is finite")
+    check_finite(values)
     rows = layout.block_rows()
     largest = values.new_zeros(layout.shape[0], layout.block)
     largest.index_reduce_(0, rows, values.abs().amax(2), "amax")
-    scales = (largest / _LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
-    rounded = (values / scales[rows].unsqueeze(2)).round().clamp(-_LARGEST, _LARGEST).to(torch.int8)
-    return ops.packed(rounded), scales.flatten()[: layout.out_features].contiguous()
+    scales = (largest / LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
+    return ops.packed(rounded(values, scales[rows])), scales.flatten()[: layout.out_features].contiguous()

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.sparse import dispatch, functional, ops, reference
 from assay.sparse.layout import BlockLayout, check_block, split_blocks
-
-_VERSION = 1
+from assay.sparse.state import VERSION, is_readable
 
 
 class BlockSparseLinear(nn.Module):
@@ -27,7 +26,7 @@ class BlockSparseLinear(nn.Module):
     `explain()` says which, and why. Raises InputError for a block other than 8, 16, 32, 64 and a layout of other sizes.
     """
 
-    _version = _VERSION
+    _version = VERSION
     values: nn.Parameter
 
     def __init__(
@@ -176,11 +175,7 @@ class BlockSparseLinear(nn.Module):
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
         """What load_state_dict calls for each module; `state_dict` is its own copy."""
-        version = local_metadata.get("version") or _VERSION
-        if version > _VERSION:
-            error_msgs.append(
-                f"{prefix}values: written by a newer Assay (version {version}, this one reads {_VERSION})"
-            )
+        if not is_readable(prefix, local_metadata, error_msgs):
             return
         try:
             self._take_layout(state_dict, prefix)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.sparse.bits import column_numbers, pack_bits, row_starts, unpack_bits, words_in
 from assay.sparse.library import instruction_set
+from assay.sparse.state import VERSION, is_readable
 from assay.sparse.unstructured_ops import MASK_ROWS
 
 NUMBERED = 0.4
@@ -29,8 +30,6 @@ FEW = 1 / 8
 as fast as the mask for one row on Zen 4, at 95 % 1.9 times, at 80 % slower."""
 _NAMED = 1 << 16
 """Columns that 16 bits can name."""
-_VERSION = 1
-"""Of the state dict."""
 
 
 class SparseLinear(nn.Module):
@@ -48,7 +47,7 @@ class SparseLinear(nn.Module):
     the layer had is replaced, and `values` gets another length, so load before an optimiser is made.
     """
 
-    _version = _VERSION
+    _version = VERSION
     mask: Tensor
     row_starts: Tensor
     columns: Tensor | None
@@ -181,11 +180,7 @@ class SparseLinear(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], strict: bool,
         missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str],
     ) -> None:  # fmt: skip
-        version = local_metadata.get("version") or _VERSION
-        if version > _VERSION:
-            error_msgs.append(
-                f"{prefix}values: written by a newer Assay (version {version}, this one reads {_VERSION})"
-            )
+        if not is_readable(prefix, local_metadata, error_msgs):
             return
         weight = state_dict.pop(prefix + "weight", None)
         if weight is not None and tuple(weight.shape) == (self.out_features, self.in_features):
