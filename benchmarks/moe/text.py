@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.errors import InputError, MachineError
+from assay.datasets.packages import file_of_package
+from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write, find_dirs
 from benchmarks.moe.settings import Settings
 
 PACKAGE = "dict-gcide"
-_INSIDE = Path("usr/share/dictd/gcide.dict.dz")
-_FETCH_S = 300
+_INSIDE = "usr/share/dictd/gcide.dict.dz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +69,6 @@ def find_text() -> Path:
     """The dictionary as plain text in Assay's cache, fetched where it is missing."""
     path = find_dirs().cache / "texts" / "gcide.txt"
     if not path.exists():
-        installed = Path("/") / _INSIDE
-        if installed.exists():
-            atomic_write(path, gzip.decompress(installed.read_bytes()))
-        else:
-            with tempfile.TemporaryDirectory(prefix="assay-text-") as folder:
-                atomic_write(path, gzip.decompress(fetch(Path(folder)).read_bytes()))
+        packed = file_of_package(PACKAGE, _INSIDE, ", or give another text with --text FILE")
+        atomic_write(path, gzip.decompress(packed.read_bytes()))
     return path
-
-
-def fetch(folder: Path) -> Path:
-    """Download and unpack the package as any user. Raises MachineError where there is no apt or no network."""
-    try:
-        _run(["apt-get", "download", PACKAGE], folder)
-        (archive,) = folder.glob("*.deb")
-        _run(["dpkg", "-x", str(archive), str(folder)], folder)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        raise MachineError(
-            f"The text of Debian's {PACKAGE} is not here and cannot be fetched.",
-            value=" ".join(said.split())[-300:],
-            rule="a Debian system with network, or the package installed",
-            next_step=f"Run `apt-get install {PACKAGE}`, or give another text with --text FILE.",
-        ) from error
-    return folder / _INSIDE
-
-
-def _run(command: list[str], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=_FETCH_S)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assay.claims.quality import Outcome
-from assay.errors import InputError, MachineError
+from assay.errors import InputError
 from benchmarks.moe.figures import Point, scatter
 from benchmarks.moe.layers import balanced_mask
 from benchmarks.moe.matching import match
@@ -18,7 +18,7 @@ from benchmarks.moe.record import Record
 from benchmarks.moe.report import render
 from benchmarks.moe.running import run_all
 from benchmarks.moe.settings import load_settings, quick
-from benchmarks.moe.text import fetch, load_corpus, windows
+from benchmarks.moe.text import load_corpus, windows
 from benchmarks.moe.training import Run, train
 from benchmarks.moe.verdicts import find
 
@@ -193,10 +193,3 @@ def test_pictures_are_well_formed_and_name_every_arm():
     root = ElementTree.fromstring(scatter(points, "seconds", (10.0, 2.22), "words"))
     words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"dense <x4>", "fine"} <= set(words)
-
-
-def test_without_a_network_or_apt_the_text_is_a_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError, match="cannot be fetched") as caught:
-        fetch(tmp_path)
-    assert "--text FILE" in caught.value.next_step

@@ -11,7 +11,7 @@ FLOORS = [
     {"errors"},
     {"core"},
     {"machine"},
-    {"native"},
+    {"native", "datasets"},
     {"sandbox", "sparse"},
     {"tasks", "build", "moe"},
     {"referee", "checkpoints"},

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from assay.checkpoints.conversions import block_sparse, mixture
+from assay.checkpoints.conversions import block_sparse, mixture, pruned
 from assay.errors import InputError
 
 Convert = Callable[[nn.Module, Mapping[str, Any]], nn.Module]
@@ -17,6 +17,7 @@ Convert = Callable[[nn.Module, Mapping[str, Any]], nn.Module]
 CONVERSIONS: dict[str, Convert] = {
     block_sparse.NAME: block_sparse.to_block_sparse,
     mixture.NAME: mixture.to_mixtures,
+    pruned.NAME: pruned.to_pruned,
 }
 """By name. A new one is a file beside this one and a line here."""
 
