@@ -14,7 +14,7 @@ from benchmarks.moe.checkpoint import load_model, saved
 from benchmarks.moe.matching import training_call
 from benchmarks.moe.memory import peaks
 from benchmarks.moe.model import LanguageModel, parameters
-from benchmarks.moe.plan import chosen_rate
+from benchmarks.moe.plan import chosen_trial
 from benchmarks.moe.record import Record
 from benchmarks.moe.settings import Arm, Settings
 from benchmarks.moe.text import Corpus
@@ -64,8 +64,8 @@ def _experiment(
 
 
 def _run_of(arm: Arm, record: Record, settings: Settings) -> Run:
-    rate = chosen_rate(record.rows, arm, settings) or settings.rates[0]
-    return Run(arm.name, rate, settings.seeds[0], record.matched.get(arm.name))
+    trial = chosen_trial(record.rows, arm, settings) or settings.sweep[0]
+    return Run(arm.name, trial, settings.seeds[0], record.matched.get(arm.name))
 
 
 def _call(kind: str, model: LanguageModel, arm: Arm, settings: Settings, corpus: Corpus) -> Call:

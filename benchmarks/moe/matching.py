@@ -11,7 +11,7 @@ import torch
 from benchmarks.moe.layers import BlockSparse
 from benchmarks.moe.model import LanguageModel, make_model
 from benchmarks.moe.record import Record
-from benchmarks.moe.settings import Arm, Settings
+from benchmarks.moe.settings import Arm, Settings, Trial
 from benchmarks.moe.text import Corpus
 from benchmarks.moe.training import make_optimizer, train_step
 from benchmarks.sparse.timing import Call, take_turns
@@ -20,7 +20,7 @@ _ROUNDS = 15
 _CLOSE = 0.02
 """Near enough: medians of turns repeat to about this on a busy machine."""
 _TRIALS = 6
-_RATE = 1e-4
+_TRIAL = Trial(1e-4, 0.99)
 _BATCHES = 8
 
 
@@ -60,7 +60,7 @@ def match(
 def training_call(model: LanguageModel, arm: Arm, settings: Settings, corpus: Corpus) -> Call:
     """A training step on batches of real text, which decide how busy each expert is."""
     shape, training = settings.of(arm), settings.training
-    optimizer = make_optimizer(model, training, _RATE)
+    optimizer = make_optimizer(model, training, _TRIAL)
     places = torch.Generator().manual_seed(0)
     batches = cycle([corpus.batch(places, shape.batch, shape.context) for _ in range(_BATCHES)])
     return lambda: train_step(model, optimizer, next(batches), training)

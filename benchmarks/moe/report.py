@@ -8,7 +8,7 @@ from typing import Any
 from assay.claims.quality import Outcome
 from assay.report.units import bytes_text, digits
 from benchmarks.moe.figures import Point, scatter
-from benchmarks.moe.settings import Experiment, Settings
+from benchmarks.moe.settings import Experiment, Settings, Trial
 from benchmarks.moe.verdicts import Finding, cheap, find
 from benchmarks.sparse.report import ratio_text, table
 
@@ -51,9 +51,11 @@ def _method(settings: Settings) -> Iterator[str]:
         f"Everything was fixed in `benchmarks/moe/frozen.toml` before the first run: a model is not inferior where the "
         f"one-sided {settings.confidence:.0%} limit of its loss of quality (Student's t over "
         f"{len(settings.seeds)} seeds, paired: a seed draws the same batches for every arm) is at most "
-        f"{settings.margin_bits:g} bits per byte. Each arm's learning rate was chosen on another seed and another text "
-        "than those that are compared. Costs are CPU time of one thread, all arms in turns in one run."
+        f"{settings.margin_bits:g} bits per byte. Each arm's learning rate and second beta were chosen on another seed and another "
+        "text than those that are compared. Costs are CPU time of one thread, all arms in turns in one run."
     )
+    yield ""
+    yield f"What was seen before that: {' '.join(settings.beforehand.split())}"
 
 
 def _circumstances(data: Data) -> str:
@@ -87,7 +89,7 @@ def _experiment(stem: str, name: str, data: Data, settings: Settings, pictures: 
     yield ""
     yield from _costs(found, costs, shape)
     yield from _pictures(stem, name, found, costs, shape, settings, pictures)
-    yield from _rates(found, rows, settings)
+    yield from _sweep(found, rows, settings)
     yield from _loads(found)
     yield from _widths(found, data["suites"].get("matched", {}), shape)
 
@@ -126,13 +128,13 @@ def _quality(found: Sequence[Finding], reference: str) -> Iterator[str]:
         quality, row = each.quality, each.rows[0] if each.rows else None
         lines.append((
             each.arm.name, f"{row['parameters']:,}" if row else "", f"{row['active']:,}" if row else "",
-            f"{each.rate:g}" if each.rate else "", str(len(each.rows)),
+            f"{each.trial.rate:g}, {each.trial.beta2:g}" if each.trial else "", str(len(each.rows)),
             f"{each.bits:.4f}" + (f" ± {each.error:.4f}" if each.error is not None else "") if each.bits else "",
             f"{quality.difference:+.4f}" if quality else "",
             f"{quality.lower:+.4f} to {quality.upper:+.4f}" if quality else "",
         ))  # fmt: skip
     yield from table(
-        ("arm", "parameters", "active", "learning rate", "seeds", "bits per byte ± standard error",
+        ("arm", "parameters", "active", "rate, beta2", "seeds", "bits per byte ± standard error",
          f"less {reference}", "one-sided 95 % limits"), lines,
     )  # fmt: skip
 
@@ -198,19 +200,21 @@ def _kind(found: Finding) -> str:
     return "fine" if found.arm.sparsity else "dense"
 
 
-def _rates(found: Sequence[Finding], rows: Sequence[Data], settings: Settings) -> Iterator[str]:
+def _sweep(found: Sequence[Finding], rows: Sequence[Data], settings: Settings) -> Iterator[str]:
     yield ""
-    yield f"Learning rates, by bits per byte on the text that chooses (one seed, {settings.rate_seed}, never compared):"
+    yield (
+        f"Optimisers, by bits per byte on the text that chooses, after {settings.sweep_share:.0%} of the steps (one "
+        f"seed, {settings.rate_seed}, never compared):"
+    )
     yield ""
     lines = []
     for each in found:
-        bits = {row["rate"]: row["bits"] for row in rows
+        bits = {Trial(row["rate"], row["beta2"]): row["bits"] for row in rows
                 if row["arm"] == each.arm.name and row["seed"] == settings.rate_seed}  # fmt: skip
-        cells = ["" if rate not in bits else "diverged" if bits[rate] is None else f"{bits[rate]:.4f}"
-                 for rate in settings.rates]  # fmt: skip
-        edge = each.rate in (min(settings.rates), max(settings.rates))
-        lines.append((each.arm.name, *cells, "the best lies at the edge of the sweep" if edge else ""))
-    yield from table(("arm", *(f"{rate:g}" for rate in settings.rates), ""), lines)
+        cells = ["" if trial not in bits else "diverged" if bits[trial] is None else f"{bits[trial]:.4f}"
+                 for trial in settings.sweep]  # fmt: skip
+        lines.append((each.arm.name, *cells))
+    yield from table(("arm", *(str(trial) for trial in settings.sweep)), lines)
     yield ""
 
 

@@ -15,12 +15,23 @@ from assay.errors import InputError
 FROZEN = Path(__file__).with_name("frozen.toml")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Trial:
+    """What is chosen for every arm by itself: AdamW's learning rate and its second beta."""
+
+    rate: float
+    beta2: float
+
+    def __str__(self) -> str:
+        return f"rate {self.rate:g}, beta2 {self.beta2:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """How every arm is trained; `warm_up` is a share of the steps."""
 
     warm_up: float
-    betas: tuple[float, float]
+    beta1: float
     weight_decay: float
     clip_norm: float
     router_aux_loss_coef: float
@@ -63,11 +74,13 @@ class Arm:
 class Settings:
     """All of it. Raises InputError where an arm belongs to no experiment or an experiment lacks its reference."""
 
+    beforehand: str
     margin_bits: float
     confidence: float
     seeds: tuple[int, ...]
     rate_seed: int
-    rates: tuple[float, ...]
+    sweep: tuple[Trial, ...]
+    sweep_share: float
     chunk_bytes: int
     held_out_every: int
     training: Training
@@ -81,7 +94,7 @@ class Settings:
                 raise InputError(
                     "these settings compare nothing",
                     value=f"experiment {name}, reference {experiment.reference}, rate seed {self.rate_seed}",
-                    rule="the reference is an arm of its experiment, and no compared seed has chosen a learning rate",
+                    rule="the reference is an arm of its experiment, and no compared seed has chosen the optimiser",
                 )
 
     @property
@@ -108,8 +121,8 @@ def load_settings(path: Path = FROZEN) -> Settings:
         training = data.pop("training")
         return Settings(
             seeds=tuple(data.pop("seeds")),
-            rates=tuple(data.pop("rates")),
-            training=Training(**{**training, "betas": tuple(training["betas"])}),
+            sweep=tuple(Trial(**values) for values in data.pop("sweep")),
+            training=Training(**training),
             experiments={name: Experiment(**values) for name, values in data.pop("experiments").items()},
             arms=tuple(Arm(**values) for values in data.pop("arms")),
             **data.pop("text"),
@@ -125,6 +138,6 @@ def quick(settings: Settings) -> Settings:
         name: dataclasses.replace(each, batch=2, steps=4, context=32) for name, each in settings.experiments.items()
     }
     return dataclasses.replace(
-        settings, seeds=settings.seeds[:2], rates=settings.rates[1:2], chunk_bytes=1024, held_out_every=4,
+        settings, seeds=settings.seeds[:2], sweep=settings.sweep[1:2], chunk_bytes=1024, held_out_every=4,
         experiments=small,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from torch.nn import functional
 from assay.errors import InputError
 from benchmarks.moe.layers import Mixture
 from benchmarks.moe.model import LanguageModel, make_model, parameters
-from benchmarks.moe.settings import Settings, Training
+from benchmarks.moe.settings import Settings, Training, Trial
 from benchmarks.moe.text import Corpus, windows
 
 _CURVE = 20
@@ -24,24 +24,25 @@ _LAST_RATE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: an arm's name, a learning rate, a seed; `hidden` for arms whose units were chosen by measured cost."""
+    """One run: an arm's name, its optimiser, a seed; `hidden` for arms whose units were chosen by measured cost."""
 
     arm: str
-    rate: float
+    trial: Trial
     seed: int
     hidden: int | None = None
 
     @property
     def name(self) -> str:
         """What the record calls it."""
-        return f"{self.arm} rate {self.rate:g} seed {self.seed}"
+        return f"{self.arm}, {self.trial}, seed {self.seed}"
 
 
-def make_optimizer(model: nn.Module, training: Training, rate: float) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, training: Training, trial: Trial) -> torch.optim.Optimizer:
     """AdamW in PyTorch's fused form, the fastest that it has on a CPU."""
     return torch.optim.AdamW(
-        model.parameters(), rate, betas=training.betas, weight_decay=training.weight_decay, fused=True
-    )
+        model.parameters(), trial.rate, betas=(training.beta1, trial.beta2), weight_decay=training.weight_decay,
+        fused=True,
+    )  # fmt: skip
 
 
 def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, tokens: Tensor, training: Training) -> Tensor:
@@ -70,12 +71,14 @@ def train(run: Run, settings: Settings, corpus: Corpus) -> tuple[LanguageModel, 
     arm = settings.arm(run.arm)
     shape, training = settings.of(arm), settings.training
     model = make_model(arm, settings, run.seed, run.hidden)
-    optimizer = make_optimizer(model, training, run.rate)
+    optimizer = make_optimizer(model, training, run.trial)
     places = torch.Generator().manual_seed(run.seed)
+    choosing = run.seed == settings.rate_seed
+    steps = max(round(shape.steps * settings.sweep_share), 1) if choosing else shape.steps
     begun, began, losses = time.process_time(), time.monotonic(), []
-    for step in range(shape.steps):
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = run.rate * rate_share(step, shape.steps, training.warm_up)
+            group["lr"] = run.trial.rate * rate_share(step, steps, training.warm_up)
         try:
             loss = train_step(model, optimizer, corpus.batch(places, shape.batch, shape.context), training)
         except InputError:  # a router refuses logits that are not finite
@@ -84,13 +87,14 @@ def train(run: Run, settings: Settings, corpus: Corpus) -> tuple[LanguageModel, 
         if not math.isfinite(losses[-1]):
             break
     used = time.process_time() - begun, time.monotonic() - began
-    choosing, finite = run.seed == settings.rate_seed, len(losses) == shape.steps and math.isfinite(losses[-1])
+    finite = len(losses) == steps and math.isfinite(losses[-1])
     text = corpus.choosing if choosing else corpus.measuring
     chunks, loads = held_out(model, text, shape.context, shape.batch) if finite else ([], [])
     bits = sum(chunks) / len(chunks) if finite else math.nan
     total, active = parameters(model, arm)
     return model, {
-        "name": run.name, "arm": run.arm, "rate": run.rate, "seed": run.seed, "hidden": run.hidden or arm.hidden,
+        "name": run.name, "arm": run.arm, "rate": run.trial.rate, "beta2": run.trial.beta2,
+        "seed": run.seed, "hidden": run.hidden or arm.hidden,
         "text": "choosing" if choosing else "measuring",
         "bits": bits if math.isfinite(bits) else None, "chunks": [round(each, 5) for each in chunks], "loads": loads,
         "steps": len(losses), "curve": _curve(losses) if finite else None,

@@ -11,9 +11,9 @@ import numpy as np
 
 from assay.claims.quality import LEVEL, Margin, Outcome, Quality, compare_quality
 from assay.errors import InputError
-from benchmarks.moe.plan import chosen_rate
+from benchmarks.moe.plan import chosen_trial
 from benchmarks.moe.record import Row
-from benchmarks.moe.settings import Arm, Settings
+from benchmarks.moe.settings import Arm, Settings, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Finding:
     """
 
     arm: Arm
-    rate: float | None
+    trial: Trial | None
     rows: tuple[Row, ...]
     bits: float | None
     error: float | None
@@ -50,7 +50,7 @@ def find(rows: Sequence[Row], experiment: str, settings: Settings) -> list[Findi
     reference = settings.arm(settings.experiments[experiment].reference)
     held = _measured(rows, reference, settings)
     return [
-        _finding(arm, _measured(rows, arm, settings), held, chosen_rate(rows, arm, settings), arm != reference)
+        _finding(arm, _measured(rows, arm, settings), held, chosen_trial(rows, arm, settings), arm != reference)
         for arm in settings.arms
         if arm.experiment == experiment
     ]
@@ -67,7 +67,9 @@ def _measured(rows: Sequence[Row], arm: Arm, settings: Settings) -> dict[int, Ro
     return {row["seed"]: row for row in rows if row["arm"] == arm.name and row["seed"] in settings.seeds}
 
 
-def _finding(arm: Arm, mine: Mapping[int, Row], held: Mapping[int, Row], rate: float | None, compared: bool) -> Finding:
+def _finding(
+    arm: Arm, mine: Mapping[int, Row], held: Mapping[int, Row], trial: Trial | None, compared: bool
+) -> Finding:
     bits = [row["bits"] for row in mine.values() if row["bits"] is not None]
     error = float(np.std(bits, ddof=1)) / math.sqrt(len(bits)) if len(bits) > 1 else None
     pairs = [(held[seed], mine[seed]) for seed in mine if seed in held]
@@ -78,4 +80,4 @@ def _finding(arm: Arm, mine: Mapping[int, Row], held: Mapping[int, Row], rate: f
         margin = Margin(1.0)  # absolute: its value is asked for later
         quality = compare_quality(dense, sparse, np.arange(dense.shape[1]), margin)
     mean = float(np.mean(bits)) if bits else None
-    return Finding(arm, rate, tuple(mine.values()), mean, error, quality)
+    return Finding(arm, trial, tuple(mine.values()), mean, error, quality)

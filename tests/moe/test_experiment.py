@@ -13,7 +13,7 @@ from benchmarks.moe.figures import Point, scatter
 from benchmarks.moe.layers import balanced_mask
 from benchmarks.moe.matching import match
 from benchmarks.moe.model import make_model, parameters
-from benchmarks.moe.plan import chosen_rate, next_runs
+from benchmarks.moe.plan import chosen_trial, next_runs
 from benchmarks.moe.record import Record
 from benchmarks.moe.report import render
 from benchmarks.moe.running import run_all
@@ -34,10 +34,11 @@ def text(tmp_path):
     return path
 
 
-def row(arm, seed, bits, rate=0.012):
+def row(arm, seed, bits, trial=SETTINGS.sweep[0]):
     chunks = [] if bits is None else [bits - 0.1, bits + 0.1]
     return {
-        "name": f"{arm} {rate} {seed}", "arm": arm, "rate": rate, "seed": seed, "bits": bits, "chunks": chunks,
+        "name": f"{arm} {trial} {seed}", "arm": arm, "rate": trial.rate, "beta2": trial.beta2, "seed": seed,
+        "bits": bits, "chunks": chunks,
         "loads": [[0.1, 0.9]] if arm == FINE else [], "when": "2026-01-02", "parameters": 10, "active": 5,
     }  # fmt: skip
 
@@ -55,7 +56,7 @@ def test_a_run_goes_on_where_it_was_left_and_repeats_to_the_bit_in_another_proce
     corpus, arm = load_corpus(settings, text), settings.arm(FINE)
     with Record(path, settings, corpus.sha256, quick=True) as record:
         for seed in (settings.rate_seed, *settings.seeds):
-            here = train(Run(FINE, settings.rates[0], seed), settings, corpus)[1]
+            here = train(Run(FINE, settings.sweep[0], seed), settings, corpus)[1]
             if seed != settings.seeds[1]:
                 record.add(here)
     with Record(path, settings, corpus.sha256, quick=True) as record:
@@ -134,12 +135,13 @@ def test_masks_cut_no_hidden_block_off_while_another_has_two():
 def test_a_seed_that_chose_a_rate_is_never_compared():
     arm = SETTINGS.arm(DENSE)
     rows = [
-        row(DENSE, SETTINGS.rate_seed, bits, rate) for rate, bits in zip(SETTINGS.rates, (2.5, 2.3, None), strict=True)
+        row(DENSE, SETTINGS.rate_seed, bits, trial)
+        for trial, bits in zip(SETTINGS.sweep, (2.5, 2.3, None), strict=True)
     ]
-    assert chosen_rate(rows, arm, SETTINGS) == SETTINGS.rates[1]
-    fresh = [(run.seed, run.rate) for run in next_runs(rows, [arm], SETTINGS, {}) if run.seed != SETTINGS.rate_seed]
-    assert fresh == [(seed, SETTINGS.rates[1]) for seed in SETTINGS.seeds]
-    assert chosen_rate(rows[:2], arm, SETTINGS) is None
+    assert chosen_trial(rows, arm, SETTINGS) == SETTINGS.sweep[1]
+    fresh = [(run.seed, run.trial) for run in next_runs(rows, [arm], SETTINGS, {}) if run.seed != SETTINGS.rate_seed]
+    assert fresh == [(seed, SETTINGS.sweep[1]) for seed in SETTINGS.seeds]
+    assert chosen_trial(rows[:2], arm, SETTINGS) is None
     assert finding([*rows, *rows_of(DENSE, [2.2] * 5)], DENSE).bits == pytest.approx(2.2)
 
 
