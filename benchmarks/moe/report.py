@@ -51,8 +51,8 @@ def _method(settings: Settings) -> Iterator[str]:
         f"Everything was fixed in `benchmarks/moe/frozen.toml` before the first run: a model is not inferior where the "
         f"one-sided {settings.confidence:.0%} limit of its loss of quality (Student's t over "
         f"{len(settings.seeds)} seeds, paired: a seed draws the same batches for every arm) is at most "
-        f"{settings.margin_bits:g} bits per byte. Each arm's learning rate and second beta were chosen on another seed and another "
-        "text than those that are compared. Costs are CPU time of one thread, all arms in turns in one run."
+        f"{settings.margin_bits:g} bits per byte. Each arm's learning rate and second beta were chosen on another seed "
+        "and another text than those that are compared. Costs are CPU time of one thread, all arms in turns in one run."
     )
     yield ""
     yield f"What was seen before that: {' '.join(settings.beforehand.split())}"
