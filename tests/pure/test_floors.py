@@ -13,7 +13,7 @@ FLOORS = [
     {"machine"},
     {"native", "datasets"},
     {"sandbox", "sparse"},
-    {"tasks", "build", "moe"},
+    {"tasks", "build", "moe", "prune"},
     {"referee", "checkpoints"},
     {"search"},
     {"report"},

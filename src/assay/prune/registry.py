@@ -1,0 +1,46 @@
+"""The methods by name, in one explicit list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from assay.errors import InputError
+from assay.prune.methods.magnitude import magnitude
+from assay.prune.methods.random import random
+from assay.prune.protocol import Hparams, Method, Ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A method, its hyperparameters, and whether it learns from batches."""
+
+    method: Method
+    hparams: type[Hparams]
+    needs_data: bool
+
+
+METHODS: dict[str, Entry] = {
+    "magnitude": Entry(magnitude, Ranked, needs_data=False),
+    "random": Entry(random, Ranked, needs_data=False),
+}
+"""A new one is a file in methods/ and a line here."""
+
+
+def find_method(name: str) -> Entry:
+    """The method of a name. Raises InputError, with the choices, where there is none."""
+    entry = METHODS.get(name)
+    if entry is None:
+        raise InputError("no such method", value=name[:100], rule=f"one of: {', '.join(METHODS)}")
+    return entry
+
+
+def make_hparams(name: str, options: Mapping[str, Any]) -> Hparams:
+    """A method's hyperparameters. Raises InputError for options that it does not have, and for bad values."""
+    kind = find_method(name).hparams
+    known = kind.__dataclass_fields__
+    for option in options:
+        if option not in known:
+            raise InputError(f"{name} has no such option", value=option[:100], rule=f"one of: {', '.join(known)}")
+    return kind(**options)
