@@ -13,8 +13,8 @@ from assay.cli.main import app
 from assay.errors import InputError
 
 REFUSED = {
-    "neither method": ((), "one of --sparse and --moe"),
-    "both methods": (("--sparse", "0.5", "--moe", "4x2"), "one of --sparse and --moe"),
+    "neither method": ((), "one of --sparse, --moe, --prune"),
+    "both methods": (("--sparse", "0.5", "--moe", "4x2"), "one of --sparse, --moe, --prune"),
     "a sparsity of 1": (("--sparse", "1"), "no share"),
     "no sparsity": (("--sparse", "0"), "no share"),
     "a sparsity that is no number": (("--sparse", "nan"), "no share"),

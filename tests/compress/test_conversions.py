@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from assay.checkpoints import Conversion, apply_conversions, load_model, write_folder
+from assay.compress.block_pruning import BlockPruner
 from assay.compress.choosing import Choice, Layer
 from assay.compress.mixing import Mixer
-from assay.compress.pruning import Pruner, Schedule
+from assay.compress.schedule import Schedule
 from assay.compress.settings import Mixture, Sparse
 from assay.errors import InputError
 from assay.sparse.linear import BlockSparseLinear
@@ -27,7 +28,7 @@ def choice(*names):
 
 
 def pruned(names, sparsity=0.75, block=8):
-    pruner = Pruner(Sparse(sparsity, block), choice(*names), 20)
+    pruner = BlockPruner(Sparse(sparsity, block), choice(*names), 20)
     model = pruner.convert(make_model())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(20):
@@ -50,7 +51,7 @@ def test_a_pruned_model_loads_from_its_folder_with_the_blocks_that_it_kept(tmp_p
 
 
 def test_the_blocks_that_go_first_are_the_smallest_and_none_comes_back():
-    pruner = Pruner(Sparse(0.5, 8), choice("first"), 40)
+    pruner = BlockPruner(Sparse(0.5, 8), choice("first"), 40)
     model = pruner.convert(make_model())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     norms = model.first.to_dense().view(5, 8, 4, 8).transpose(1, 2).square().sum((-1, -2)).flatten()

@@ -23,8 +23,9 @@ from assay.report.terminal import make_console
 HELP = """Make a model cheaper, and certify that it is as good.
 
 TRAIN.py is a training (make_model, make_optimizer, loss, get_batch; docs/training.md). With --sparse its linear layers
-lose blocks of weights while it trains; with --moe its feed-forward layers become mixtures of experts. The dense model
-gets as many steps on the same batches. Both are written as model folders, loaded again in fresh processes, and judged
+lose blocks of weights while it trains; with --moe its feed-forward layers become mixtures of experts; with --prune
+single weights or whole channels go, and what they leave needless with them. The dense model gets as many steps on the
+same batches. Both are written as model folders, loaded again in fresh processes, and judged
 as assay judge-model does: not worse than the margin on held-out data, and cheaper.
 
 Held-out data and their score are held_out() and score(outputs, targets) of --data FILE or of TRAIN.py; without any they
@@ -37,6 +38,7 @@ own, 130 interrupted.
 
 Example: assay compress examples/train_bytes.py --sparse 0.8 --modules '*feed_forward*' --steps 400 --margin 3%
 Example: assay compress examples/train_bytes.py --moe 8x2 --width 64 --steps 400 --margin 3%
+Example: assay compress examples/train_fashion.py --prune 0.9 --method structured --cost latency --margin 0.005
 Example: assay compress train.py --sparse 0.9 --dense trained/ --data held_out.py --margin 1%
 """
 
@@ -49,6 +51,12 @@ def compress(
     block: Annotated[int, typer.Option("--block", help="With --sparse: the blocks' side, 8, 16, 32 or 64.")] = 32,
     moe: Annotated[str, typer.Option("--moe", metavar="ExK", help="Experts, and how many for a token: 16x2.")] = "",
     width: Annotated[int | None, typer.Option("--width", help="With --moe: of an expert.")] = None,
+    prune: Annotated[
+        float | None, typer.Option("--prune", help="The share of single weights that goes, such as 0.9.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="With --prune: how they are chosen; magnitude without it.")
+    ] = None,
     modules: Annotated[
         str, typer.Option("--modules", metavar="GLOBS", help="Which layers, by names: 'blocks.*.up,head'.")
     ] = "",
@@ -71,7 +79,9 @@ def compress(
     as_json: JsonFlag = False,
 ) -> None:
     """Choose, train, write, judge, print, exit with the verdict's code."""
-    settings = compressing.CompressSettings(_method(sparse, block, moe, width), steps, further, seeds, modules)
+    settings = compressing.CompressSettings(
+        _method(sparse, block, moe, width, prune, method), steps, further, seeds, modules
+    )
     claim = ClaimSettings(margin=Margin.parse(margin), costs=parse_costs(cost), at_most=at_most)
     folder = output or Path("runs") / f"compress-{training.stem}"
     console = make_console(stderr=as_json)
@@ -93,15 +103,23 @@ def compress(
     raise typer.Exit(BY_VERDICT[found.judgement.verdict])
 
 
-def _method(sparse: float | None, block: int, moe: str, width: int | None) -> Any:
-    if (sparse is None) == (not moe):
+def _method(
+    sparse: float | None, block: int, moe: str, width: int | None, prune: float | None, method: str | None
+) -> Any:
+    given = {"--sparse": sparse is not None, "--moe": bool(moe), "--prune": prune is not None}
+    if sum(given.values()) != 1:
         raise InputError(
-            "one of --sparse and --moe says what to do", value="both" if moe else "neither",
-            rule="one of them in a run", next_step="assay compress train.py --sparse 0.9, or --moe 16x2",
+            f"one of {', '.join(given)} says what to do",
+            value=" and ".join(name for name, is_given in given.items() if is_given) or "none",
+            rule="one of them in a run", next_step="assay compress train.py --sparse 0.9, --moe 16x2 or --prune 0.9",
         )  # fmt: skip
+    if width is not None and not moe:
+        raise InputError("--width belongs to --moe", value=str(width))
+    if method is not None and prune is None:
+        raise InputError("--method belongs to --prune", value=method[:100])
+    if prune is not None:
+        return compressing.Prune(prune, method or "magnitude")
     if sparse is not None:
-        if width is not None:
-            raise InputError("--width belongs to --moe", value=str(width))
         return compressing.Sparse(sparse, block)
     return compressing.Mixture.parse(moe, width)
 

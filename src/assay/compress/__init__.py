@@ -14,6 +14,7 @@ from typing import Any
 _HOMES = {
     "CompressSettings": "assay.compress.settings",
     "Mixture": "assay.compress.settings",
+    "Prune": "assay.compress.settings",
     "Sparse": "assay.compress.settings",
     "compress_training": "assay.compress.run",
     "compress": "assay.compress.run",

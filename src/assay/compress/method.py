@@ -13,8 +13,10 @@ from assay.checkpoints import Conversion
 class Converter(Protocol):
     """One method, decided for one model."""
 
-    conversion: Conversion
-    """Makes the same layers again when the model folder is loaded."""
+    @property
+    def conversion(self) -> Conversion:
+        """Makes the same layers again when the model folder is loaded."""
+        ...
 
     def convert(self, model: nn.Module) -> nn.Module:
         """The trained dense model, converted; it may be changed."""
@@ -26,4 +28,8 @@ class Converter(Protocol):
 
     def training_loss(self, model: nn.Module, loss: Any) -> Any:
         """The loss of a step, with what the method adds to it."""
+        ...
+
+    def finish(self, model: nn.Module) -> nn.Module:
+        """The trained model in the form that is saved; it may be changed."""
         ...

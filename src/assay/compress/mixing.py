@@ -43,6 +43,10 @@ class Mixer:
         """The training's loss with the routers' (load balance and z-loss), each with the layer's own weight."""
         return loss + collect_losses(model)
 
+    def finish(self, model: nn.Module) -> nn.Module:
+        """The mixtures have their form already."""
+        return model
+
 
 def choose_feed_forwards(model: nn.Module, method: Mixture, modules: str = "") -> tuple[Choice, int]:
     """All feed-forward layers or those that patterns name, and the experts' width.

@@ -11,15 +11,17 @@ from torch import nn
 
 from assay.checkpoints import ModelFolder, read_folder
 from assay.checkpoints.loading import load_weights
-from assay.claims.settings import ClaimSettings
+from assay.claims.settings import ClaimSettings, Cost
+from assay.compress.block_pruning import BlockPruner
 from assay.compress.choosing import Choice, choose_linears
+from assay.compress.finishing import Finisher
 from assay.compress.held_out_data import Data, choose_data
 from assay.compress.method import Converter
 from assay.compress.mixing import Mixer, choose_feed_forwards
-from assay.compress.pruning import Pruner
-from assay.compress.settings import CompressSettings, Mixture
+from assay.compress.settings import CompressSettings, Mixture, Prune
 from assay.compress.source import Source, load_source
 from assay.compress.training import choose_seeds
+from assay.compress.weight_pruning import WeightPruner, choose_weights
 from assay.core.own_file import words_of
 from assay.errors import AssayError, InputError
 
@@ -78,19 +80,26 @@ def prepare(
         if start is not None:
             folder = _read_start(Path(start))
             load_weights(model, folder.weights())
-        choice, converter = _decide(model, source, settings)
+        claim = claim or ClaimSettings()
+        choice, converter = _decide(model, source, settings, claim)
         _try(converter, model, source)
         chosen = choose_data(source, None if data is None else Path(data))
-    return Compression(source, settings, claim or ClaimSettings(), choice, converter, chosen, folder)
+    return Compression(source, settings, claim, choice, converter, chosen, folder)
 
 
-def _decide(model: nn.Module, source: Source, settings: CompressSettings) -> tuple[Choice, Converter]:
+def _decide(
+    model: nn.Module, source: Source, settings: CompressSettings, claim: ClaimSettings
+) -> tuple[Choice, Converter]:
     recipe, method = source.recipe, settings.method
     if isinstance(method, Mixture):
         choice, width = choose_feed_forwards(model, method, settings.modules)
         return choice, Mixer(method, choice, width)
+    if isinstance(method, Prune):
+        choice = choose_weights(model, method, settings.modules)
+        finisher = Finisher(model, recipe, claim.costs == (Cost.LATENCY,))
+        return choice, WeightPruner(method, choice, recipe, settings.further_steps, finisher)
     choice = choose_linears(model, recipe.loss, recipe.get_batch(0), method, settings.modules)
-    return choice, Pruner(method, choice, settings.further_steps)
+    return choice, BlockPruner(method, choice, settings.further_steps)
 
 
 def _try(converter: Converter, model: nn.Module, source: Source) -> None:

@@ -7,11 +7,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.errors import InputError
+from assay.prune.registry import METHODS
 from assay.sparse.layout import check_block
 
 _MIXTURE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 FEWEST_STEPS = 20
 """Fewer leave no room for pruning in steps and for training after it."""
+
+
+STRUCTURED = "structured"
+"""Whole channels and units go, by the torch-pruning package: no method of masks."""
+
+
+def check_sparsity(sparsity: float, nine_tenths: str) -> None:
+    """Raises InputError for what is no share between none and all."""
+    if not 0 < sparsity < 1:
+        raise InputError("the sparsity is no share", value=f"{sparsity:g}",
+                         rule=f"above 0 and below 1: 0.9 removes {nine_tenths}")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +34,7 @@ class Sparse:
     block: int = 32
 
     def __post_init__(self) -> None:
-        if not 0 < self.sparsity < 1:
-            raise InputError("the sparsity is no share", value=f"{self.sparsity:g}",
-                             rule="above 0 and below 1: 0.9 removes nine blocks of ten")  # fmt: skip
+        check_sparsity(self.sparsity, "nine blocks of ten")
         check_block(self.block)
 
     def __str__(self) -> str:
@@ -68,6 +78,26 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
+class Prune:
+    """Linear layers and convolutions lose this share of their weights, by a method of `assay.prune` or whole channels.
+
+    Raises InputError for what is no share, and for a method that there is not.
+    """
+
+    sparsity: float
+    method: str = "magnitude"
+
+    def __post_init__(self) -> None:
+        check_sparsity(self.sparsity, "nine weights of ten")
+        if self.method != STRUCTURED and self.method not in METHODS:
+            raise InputError("there is no such method of pruning", value=self.method[:100],
+                             rule=f"one of: {', '.join([*METHODS, STRUCTURED])}")  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.sparsity:.4g} of the weights go, by {self.method}"
+
+
+@dataclass(frozen=True, slots=True)
 class CompressSettings:
     """How a model is made cheaper.
 
@@ -81,7 +111,7 @@ class CompressSettings:
     Raises InputError for settings that cannot give a model.
     """
 
-    method: Sparse | Mixture
+    method: Sparse | Mixture | Prune
     steps: int = 1000
     further: int | None = None
     seeds: int = 3
@@ -101,6 +131,6 @@ class CompressSettings:
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping: runs with the same one can go on with each other's work."""
-        kind = {Sparse: "sparse", Mixture: "moe"}[type(self.method)]
-        return {"method": kind, **asdict(self.method), "steps": self.steps, "further": self.further_steps,
+        kind = {Sparse: "sparse", Mixture: "moe", Prune: "prune"}[type(self.method)]
+        return {"kind": kind, **asdict(self.method), "steps": self.steps, "further": self.further_steps,
                 "seeds": self.seeds, "modules": self.modules}  # fmt: skip

@@ -81,7 +81,7 @@ class Trainer:
         further = self._train(Part.DENSE_FURTHER, number, seed, begin)
         cheap = self._train(Part.CHEAP, number, seed, lambda: self._converter.convert(begin()))
         losses |= {Part.DENSE_FURTHER.value: further.losses, Part.CHEAP.value: cheap.losses}
-        return Seed(further.model.eval(), cheap.model.eval(), losses)
+        return Seed(further.model.eval(), self._converter.finish(cheap.model).eval(), losses)
 
     def _train(self, part: Part, number: int, seed: int, make: Callable[[], nn.Module]) -> Trained:
         settings, converter = self._settings, self._converter
