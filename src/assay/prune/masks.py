@@ -19,6 +19,10 @@ Mask = Mapping[str, Tensor]
 that a mask does not name is never pruned, and is not counted in any share."""
 
 
+class EmptyLayerError(InputError):
+    """A layer would lose its last weight; `value` is its name."""
+
+
 def full_mask(model: nn.Module, names: Sequence[str] = ()) -> dict[str, Tensor]:
     """Everything stays: `prunable` says of what, and which errors are raised."""
     return {name: torch.ones_like(each, dtype=torch.bool) for name, each in prunable(model, names).items()}
@@ -74,8 +78,8 @@ def keep_largest(
         mask: what may stay; it is not changed.
         minimum: with one number for all: so many of each layer stay whatever the others' scores, or all it has.
 
-    Raises InputError for scores that do not fit, for more than there is, and for a layer that would lose its last
-    weight.
+    Raises InputError for scores that do not fit and for more than there is, EmptyLayerError for a layer that would
+    lose its last weight.
     """
     _check_scores(scores, mask)
     if isinstance(kept, int):
@@ -84,7 +88,7 @@ def keep_largest(
         found = {name: largest(scores[name], kept[name], each, name) for name, each in mask.items()}
     for name, each in found.items():
         if not bool(each.any()) and bool(mask[name].any()):
-            raise InputError(
+            raise EmptyLayerError(
                 "a layer would lose all its weights", value=name, rule="every layer keeps one weight at least",
                 next_step="prune less, keep a minimum of each layer, or rank within layers",
             )  # fmt: skip

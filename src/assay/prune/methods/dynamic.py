@@ -17,7 +17,7 @@ from assay.errors import InputError
 from assay.prune.counts import kept_count, share_out
 from assay.prune.masks import Mask, keep_largest, kept_weights, largest
 from assay.prune.methods.random import random_scores
-from assay.prune.protocol import Data, Hparams, check_least, check_share, working_copy
+from assay.prune.protocol import Data, Hparams, check_least, check_share, open_weights, working_copy
 from assay.prune.training import Masked, train
 
 
@@ -63,9 +63,9 @@ def train_moving(
     """
     start = sparse_start(hparams, mask)
     with working_copy(model, start, hparams.seed) as copied:
+        weights = open_weights(copied, mask)
         masked = Masked(copied, start, data.make_optimizer(copied))
         last = round(hparams.end * hparams.steps)
-        weights = {name: copied.get_parameter(name) for name in mask}
 
         def move(step: int) -> bool:
             if step % hparams.interval or not 0 < step < last:

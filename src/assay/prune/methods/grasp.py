@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from assay.prune.gradients import differentiate, gradients, mean_gradients
 from assay.prune.masks import Mask
-from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, working_copy
+from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, open_weights, working_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ def grasp_scores(hparams: Grasp, model: nn.Module, data: Data, mask: Mask) -> di
     """w (Hg) of every weight; Hg without H, as the gradient of g's product with a constant copy of itself."""
     names = list(mask)
     with working_copy(model, mask, hparams.seed) as copied:
+        open_weights(copied, mask)
         mean = mean_gradients(copied, data, names, hparams.batches)
         sums = {name: torch.zeros_like(each) for name, each in mean.items()}
         for number in range(hparams.batches):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.prune.masks import Mask
-from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, working_copy
+from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, open_weights, working_copy
 from assay.prune.training import Masked, train
 
 
@@ -36,7 +36,7 @@ def movement(hparams: Movement, model: nn.Module, data: Data | None, mask: Mask)
 def movement_scores(hparams: Movement, model: nn.Module, data: Data, mask: Mask) -> dict[str, Tensor]:
     """The sum of -w dL/dw over the steps, each before its update."""
     with working_copy(model, mask, hparams.seed) as copied:
-        weights = {name: copied.get_parameter(name) for name in mask}
+        weights = open_weights(copied, mask)
         sums = {name: torch.zeros_like(weight, requires_grad=False) for name, weight in weights.items()}
 
         def add(_step: int) -> None:

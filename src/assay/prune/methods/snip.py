@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from assay.prune.gradients import mean_gradients
 from assay.prune.masks import Mask
-from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, working_copy
+from assay.prune.protocol import Data, Ranked, check_least, keep_ranked, needed, open_weights, working_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,6 @@ def snip(hparams: Snip, model: nn.Module, data: Data | None, mask: Mask) -> dict
 def snip_scores(hparams: Snip, model: nn.Module, data: Data, mask: Mask) -> dict[str, Tensor]:
     """|w dL/dw| with the masked model's weights and gradients."""
     with working_copy(model, mask, hparams.seed) as copied:
+        open_weights(copied, mask)
         slopes = mean_gradients(copied, data, list(mask), hparams.batches)
         return {name: (copied.get_parameter(name).detach() * slope).abs() for name, slope in slopes.items()}

@@ -19,7 +19,7 @@ from assay.errors import InputError
 from assay.prune.counts import kept_count
 from assay.prune.gradients import differentiate
 from assay.prune.masks import Mask, apply_mask, keep_largest, kept_weights
-from assay.prune.protocol import Data, Hparams, check_least, working_copy
+from assay.prune.protocol import Data, Hparams, check_least, open_weights, working_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ def synflow(hparams: Synflow, model: nn.Module, data: Data | None, mask: Mask) -
     first, last = kept_weights(mask), kept_count(mask, hparams.sparsity)
     found = dict(mask)
     with working_copy(model, mask, hparams.seed) as copied:
+        open_weights(copied, mask)
         _make_a_flow(copied)
         for step in range(1, hparams.steps + 1):
             kept = last if step == hparams.steps else round(first * (last / first) ** (step / hparams.steps))
