@@ -6,6 +6,8 @@ that is faster here, for as many rows as the claim is about; others keep their z
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -14,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.checkpoints.conversions.pruned import CONVOLUTIONS, NORMS, to_sparse
+from assay.checkpoints.conversions.pruned import CONVOLUTIONS, NORMS, to_pruned, to_sparse
 from assay.checkpoints.conversions.replacing import replace_module
 from assay.engineer.training.recipe import Recipe
+from assay.errors import InputError
+from assay.prune.shrink import shrink
 
 _LEAST_ZEROS = 0.6
 """Below, SparseLinear reads more than a dense product does at more than a few rows (assay.sparse.unstructured)."""
@@ -41,12 +45,13 @@ class Finisher:
 
     def finish(self, model: nn.Module) -> nn.Module:
         """The model in its final form; `model` itself may be changed."""
-        rows = rows_of_layers(model, self._recipe.loss, self._example())
-        for name, inputs in rows.items():
-            linear = model.get_submodule(name)
-            if type(linear) is nn.Linear and _zeros(linear) >= _LEAST_ZEROS:
-                sparse = to_sparse(linear)
-                if is_faster(sparse, linear, inputs):
+        loss, example = self._recipe.loss, self._example()
+        model = smaller(model.eval(), self.names, first_inputs(model, model, loss, example))
+        for name, module in list(model.named_modules()):
+            if type(module) is nn.Linear and _zeros(module) >= _LEAST_ZEROS:
+                sparse = to_sparse(module)
+                inputs = first_inputs(model, module, loss, example)
+                if inputs and is_faster(sparse, module, inputs[0]):
                     model = replace_module(model, name, sparse)
         return model
 
@@ -57,22 +62,42 @@ class Finisher:
         return [each[:1] if isinstance(each, Tensor) and each.dim() else each for each in batch]
 
 
-def rows_of_layers(model: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]) -> dict[str, Tensor]:
-    """What each linear layer that runs is given, [..., in_features], by its name."""
-    seen: dict[str, Tensor] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if type(module) is nn.Linear:
-            handles.append(
-                module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0]}))
-            )
+def smaller(model: nn.Module, names: Sequence[str], inputs: Sequence[Any]) -> nn.Module:
+    """The model with the layers of these names shrunk in their places, or as it is where that cannot be.
+
+    It cannot where torch.fx does not trace the model, and where the model itself does not run with smaller layers, as
+    one does not that reshapes to a number of channels that it was written with.
+    """
     try:
+        shrunk = shrink(model, inputs).model
+        trial = to_pruned(copy.deepcopy(model), {"modules": list(names)})
+        trial.load_state_dict(shrunk.state_dict())
         with torch.no_grad():
-            loss(model.eval(), *batch)
+            same = torch.allclose(trial(*inputs), shrunk(*inputs))
+    except (InputError, RuntimeError, ValueError, TypeError, AttributeError):
+        return model
+    return trial if same else model
+
+
+class _Reached(Exception):
+    """The module that was waited for is called."""
+
+
+def first_inputs(model: nn.Module, module: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]) -> tuple[Any, ...]:
+    """What a module is given first while the loss of a batch is computed; nothing where it is not called."""
+    found: list[tuple[Any, ...]] = []
+
+    def stop(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        found.append(inputs)
+        raise _Reached
+
+    handle = module.register_forward_pre_hook(stop)
+    try:
+        with torch.no_grad(), contextlib.suppress(_Reached):
+            loss(model, *batch)
     finally:
-        for handle in handles:
-            handle.remove()
-    return seen
+        handle.remove()
+    return found[0] if found else ()
 
 
 @torch.inference_mode()
