@@ -83,7 +83,9 @@ class _Reached(Exception):
     """The module that was waited for is called."""
 
 
-def first_inputs(model: nn.Module, module: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]) -> tuple[Any, ...]:
+def first_inputs(
+    model: nn.Module, module: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]
+) -> tuple[Any, ...]:
     """What a module is given first while the loss of a batch is computed; nothing where it is not called."""
     found: list[tuple[Any, ...]] = []
 

@@ -105,7 +105,10 @@ def keep_ranked(scores: dict[str, Tensor], hparams: Ranked, mask: Mask) -> dict[
 
 def open_weights(copied: nn.Module, mask: Mask) -> dict[str, nn.Parameter]:
     """The weights that a mask names, frozen ones open to gradients now: of a working copy."""
-    return {name: copied.get_parameter(name).requires_grad_(True) for name in mask}
+    weights = {name: copied.get_parameter(name) for name in mask}
+    for weight in weights.values():
+        weight.requires_grad_(True)
+    return weights
 
 
 @contextlib.contextmanager
