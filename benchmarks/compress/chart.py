@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -61,9 +62,8 @@ def _curve(kind: str, places: Sequence[tuple[float, float]], taken: list[float])
         height += 15
     taken.append(height)
     left = min(left + 10, WIDE - MARGIN - text_width(kind, "label"))
-    pairs = zip(places, places[1:], strict=False)
     return [
-        *(line(*one, *other, f"curve {kind}") for one, other in pairs),
+        *(line(*one, *other, f"curve {kind}") for one, other in pairwise(places)),
         dots(places, f"dot {kind}"),
         text(left, height + 4, kind, f"label name {kind}"),
     ]

@@ -22,6 +22,7 @@ class Subject:
         margin: of its score.
         batch: examples in a held-out batch: what throughput is measured on.
         modules: the layers that block sparsity takes.
+        units: the layers whose outputs structured pruning takes.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Subject:
     margin: str
     batch: int
     modules: str
+    units: str
 
     @property
     def path(self) -> str:
@@ -58,8 +60,8 @@ class Cut:
 
 
 SUBJECTS = {
-    "convolutional": Subject("train_fashion.py", 600, 3, "0.005", 64, "10"),
-    "transformer": Subject("train_bytes.py", 400, 3, "3%", 8, "*feed_forward*"),
+    "convolutional": Subject("train_fashion.py", 600, 3, "0.005", 64, "10", ""),
+    "transformer": Subject("train_bytes.py", 400, 3, "3%", 8, "*feed_forward*", "*up"),
 }
 """The convolutional network's margin is half a point of accuracy."""
 SPARSITIES = {
@@ -79,6 +81,6 @@ def cuts(subject: str, quick: bool) -> Iterator[Cut]:
             if kind == "block":
                 settings = CompressSettings(Sparse(sparsity, 32), steps, None, seeds, about.modules)
             else:
-                method = STRUCTURED if kind == "structured" else "magnitude"
-                settings = CompressSettings(Prune(sparsity, method), steps, None, seeds)
+                method, modules = (STRUCTURED, about.units) if kind == "structured" else ("magnitude", "")
+                settings = CompressSettings(Prune(sparsity, method), steps, None, seeds, modules)
             yield Cut(subject, kind, sparsity, settings)

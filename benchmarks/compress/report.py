@@ -54,7 +54,16 @@ def _subject(stem: str, subject: str, suite: Data, pictures: dict[str, str]) -> 
     if suite["quick"] or not suite["complete"]:
         yield f"This run was {'a quick one, without training worth the name' if suite['quick'] else 'cut short'}."
         yield ""
-    header = ("removed", "verdict", "quality lost (95 % limits)", "one example", "a batch", "memory", "file", "non-zero")
+    header = (
+        "removed",
+        "verdict",
+        "quality lost (95 % limits)",
+        "one example",
+        "a batch",
+        "memory",
+        "file",
+        "non-zero",
+    )
     yield from table(header, [_row(row, about.margin.endswith("%")) for row in rows])
     for cost, words in AXES.items():
         curves = _curves(rows, cost)

@@ -67,7 +67,7 @@ def choose_linears(
     """
     linears = {name: each for name, each in model.named_modules() if isinstance(each, nn.Linear)}
     check_patterns(modules, linears, "linear layer")
-    ran = _modules_that_run(model, loss, batch)
+    ran = modules_that_run(model, loss, batch)
     layers, left = [], {}
     for name, linear in linears.items():
         unwanted = "" if is_named(name, modules) else "not named"
@@ -122,7 +122,7 @@ def _unusual(linear: nn.Linear, block: int, ran: Sequence[nn.Module]) -> str:
     return ""
 
 
-def _modules_that_run(model: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]) -> list[nn.Module]:
+def modules_that_run(model: nn.Module, loss: Callable[..., Any], batch: Sequence[Any]) -> list[nn.Module]:
     """Those that have parameters and no modules in them, in the order in which they answer."""
     ran: list[nn.Module] = []
     with contextlib.ExitStack() as stack:

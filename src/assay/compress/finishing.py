@@ -39,8 +39,7 @@ class Finisher:
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, alone: bool) -> None:
-        kinds = (nn.Linear, *CONVOLUTIONS, *NORMS)
-        self.names = [name for name, module in model.named_modules() if type(module) in kinds]
+        self.names = resizable_layers(model)
         self._recipe, self._alone = recipe, alone
 
     def finish(self, model: nn.Module) -> nn.Module:
@@ -60,6 +59,12 @@ class Finisher:
         if not self._alone:
             return batch
         return [each[:1] if isinstance(each, Tensor) and each.dim() else each for each in batch]
+
+
+def resizable_layers(model: nn.Module) -> list[str]:
+    """Names of the layers whose size a model folder can give them."""
+    kinds = (nn.Linear, *CONVOLUTIONS, *NORMS)
+    return [name for name, module in model.named_modules() if type(module) in kinds]
 
 
 def smaller(model: nn.Module, names: Sequence[str], inputs: Sequence[Any]) -> nn.Module:

@@ -13,12 +13,13 @@ from assay.checkpoints import ModelFolder, read_folder
 from assay.checkpoints.loading import load_weights
 from assay.claims.settings import ClaimSettings, Cost
 from assay.compress.block_pruning import BlockPruner
-from assay.compress.choosing import Choice, choose_linears
+from assay.compress.channel_pruning import ChannelPruner, choose_channels
+from assay.compress.choosing import Choice, choose_linears, modules_that_run
 from assay.compress.finishing import Finisher
 from assay.compress.held_out_data import Data, choose_data
 from assay.compress.method import Converter
 from assay.compress.mixing import Mixer, choose_feed_forwards
-from assay.compress.settings import CompressSettings, Mixture, Prune
+from assay.compress.settings import STRUCTURED, CompressSettings, Mixture, Prune
 from assay.compress.source import Source, load_source
 from assay.compress.training import choose_seeds
 from assay.compress.weight_pruning import WeightPruner, choose_weights
@@ -94,6 +95,10 @@ def _decide(
     if isinstance(method, Mixture):
         choice, width = choose_feed_forwards(model, method, settings.modules)
         return choice, Mixer(method, choice, width)
+    if isinstance(method, Prune) and method.method == STRUCTURED:
+        ran = modules_that_run(model, recipe.loss, recipe.get_batch(0))
+        choice = choose_channels(model, method, ran, settings.modules)
+        return choice, ChannelPruner(method, choice, model, recipe)
     if isinstance(method, Prune):
         choice = choose_weights(model, method, settings.modules)
         finisher = Finisher(model, recipe, claim.costs == (Cost.LATENCY,))
