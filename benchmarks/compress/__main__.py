@@ -63,7 +63,7 @@ def _words(row: dict[str, Any]) -> str:
     if "error" in row:
         return str(row["error"])
     costs = row["costs"]
-    shown = ", ".join(f"{name} {costs[name]['ratio']:.2f}x" for name in ("latency", "throughput", "size"))
+    shown = ", ".join(f"{name} {costs[name][0]:.2f}x" for name in ("latency", "throughput", "size") if name in costs)
     return f"{row['verdict']}, {shown}"
 
 

@@ -58,10 +58,14 @@ def _silent(*_words: Any) -> None:
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:
+    """`costs` maps names to a ratio over dense and its limits, where it could be measured."""
     found = decision.to_json()
-    return {key: found[key] for key in ("verdict", "quality", "costs")} | {
-        "findings": [each["code"] for each in found["findings"]]
-    }
+    ratios = {name: each["ratio"] for name, each in found["costs"].items()}
+    return {
+        "verdict": found["verdict"], "quality": found["quality"],
+        "costs": {name: [ratio[key] for key in ("ratio", "lower", "upper")] for name, ratio in ratios.items() if ratio},
+        "findings": [each["code"] for each in found["findings"]],
+    }  # fmt: skip
 
 
 def _sizes(seeds: Mapping[int, Seed]) -> dict[str, int]:

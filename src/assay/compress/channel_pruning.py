@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import pruned
 from assay.compress.choosing import Choice, Layer, check_patterns, is_named
-from assay.compress.finishing import first_inputs, resizable_layers
+from assay.compress.finishing import first_inputs, resizable_layers, smaller
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
@@ -66,8 +66,9 @@ class ChannelPruner:
         return loss
 
     def finish(self, model: nn.Module) -> nn.Module:
-        """The layers have their form already."""
-        return model
+        """With batch norms folded into the convolutions before them."""
+        inputs = first_inputs(model, model, self._recipe.loss, self._recipe.get_batch(0))
+        return smaller(model.eval(), self.conversion.settings["modules"], inputs)
 
     def _cut(self, model: nn.Module, example: Any, share: float) -> nn.Module:
         try:

@@ -6,6 +6,7 @@ What comes back is a smaller dense model. Fewer operations are not less time: me
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -51,10 +52,12 @@ def prune_channels(
         torch.autograd.backward(needed(data, "taylor").loss_of(pruned, 0))
     try:
         ranking = getattr(library.importance, _IMPORTANCES[importance])()
-        library.pruner.BasePruner(
-            pruned, example, ranking, global_pruning=together, pruning_ratio=share, ignored_layers=kept,
-            round_to=multiple_of,
-        ).step()  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about parameters outside of modules, and how it would cut those
+            library.pruner.BasePruner(
+                pruned, example, ranking, global_pruning=together, pruning_ratio=share, ignored_layers=kept,
+                round_to=multiple_of,
+            ).step()  # fmt: skip
     except Exception as error:
         raise InputError("Torch-Pruning cannot prune the model", value=words_of(error),
                          next_step="name layers to keep with keep=") from error  # fmt: skip
