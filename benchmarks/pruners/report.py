@@ -35,9 +35,10 @@ def render(machines: Sequence[Row]) -> str:
 def _chapter(data: Row, suite: Row) -> Iterator[str]:
     rows = [row for row in suite["results"] if row["dense"] is not None]
     lost = len(suite["results"]) - len(rows)
+    dense = fmean(row["dense"] for row in rows)
     yield (
         f"torch {data['machine'].get('torch')}, {suite['started'][:10]}. {len(rows)} seeds of "
-        f"{rows[0]['parameters']:,} parameters, {rows[0]['steps']} steps; dense: {fmean(row['dense'] for row in rows):.3f} bits per byte."
+        f"{rows[0]['parameters']:,} parameters, {rows[0]['steps']} steps; dense: {dense:.3f} bits per byte."
     )
     if lost:
         yield f"{lost} seeds diverged in training and are not counted."
