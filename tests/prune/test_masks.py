@@ -71,6 +71,7 @@ def not_a_number():
         (lambda: torch_pruning.identity(nn.Linear(4, 4), "weight"), "computed from other parameters"),
         (lambda: BlockSparseLinear.from_linear(nn.Linear(32, 32), 16, sparsity=0.5), "converted already"),
         (lambda: nn.LazyLinear(4), "no values yet"),
+        (lambda: nn.Linear(4, 4, device="meta"), "no values yet"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")  # PyTorch says that its old weight_norm is deprecated
@@ -119,13 +120,22 @@ def test_density_is_the_share_that_stays():
         density({})
 
 
-layers = st.lists(st.lists(st.integers(-2, 2), min_size=1, max_size=8), min_size=1, max_size=4)
+layers = st.lists(
+    st.lists(st.sampled_from([-2.0, -0.0, 0.0, 1.0, float("inf"), float("-inf")]), min_size=1, max_size=8),
+    min_size=1,
+    max_size=4,
+)
 
 
 @settings(deadline=None, max_examples=200)
-@given(layers, st.randoms(use_true_random=False), st.data())
-def test_exactly_so_many_of_the_largest_stay_and_ties_go_by_position(values, chance, data):
-    scores = {str(number): torch.tensor(each, dtype=torch.float32) for number, each in enumerate(values)}
+@given(
+    layers,
+    st.randoms(use_true_random=False),
+    st.sampled_from([torch.bfloat16, torch.float32, torch.float64]),
+    st.data(),
+)
+def test_exactly_so_many_of_the_largest_stay_and_ties_go_by_position(values, chance, dtype, data):
+    scores = {str(number): torch.tensor(each, dtype=dtype) for number, each in enumerate(values)}
     mask = {name: torch.tensor([chance.random() < 0.7 for _ in each]) for name, each in scores.items()}
     places = [(name, at) for name, each in mask.items() for at in range(len(each)) if each[at]]
     kept = data.draw(st.integers(0, len(places)))

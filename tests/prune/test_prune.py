@@ -88,7 +88,7 @@ def test_a_method_that_learns_from_batches_says_so_without_any(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("sparsity", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, float("nan"), "0.5"])
 def test_a_sparsity_that_is_no_share_is_refused(name, sparsity):
     with pytest.raises(InputError, match="no share"):
         prune.prune(Mixed(), name, sparsity, IMAGES)

@@ -113,12 +113,16 @@ def largest(scores: Tensor, kept: int, allowed: Tensor, name: str) -> Tensor:
 
     Raises InputError, with the name, for more than are allowed.
     """
-    places = allowed.flatten().nonzero().squeeze(1)
-    if not 0 <= kept <= places.numel():
-        raise InputError("so many weights cannot stay", value=f"{kept} in {name}", rule=f"from 0 to {places.numel()}")
-    order = scores.flatten()[places].argsort(descending=True, stable=True)
-    found = torch.zeros(allowed.numel(), dtype=torch.bool, device=allowed.device)
-    found[places[order[:kept]]] = True
+    flat, open_ = scores.flatten(), allowed.flatten()
+    values = flat[open_]
+    if not 0 <= kept <= values.numel():
+        raise InputError("so many weights cannot stay", value=f"{kept} in {name}", rule=f"from 0 to {values.numel()}")
+    if kept == 0:
+        return torch.zeros_like(allowed)
+    edge = values.to(torch.promote_types(values.dtype, torch.float32)).kthvalue(values.numel() - kept + 1).values
+    found = open_ & (flat > edge)
+    ties = (open_ & (flat == edge)).nonzero().squeeze(1)
+    found[ties[: kept - int(found.sum())]] = True
     return found.view_as(allowed)
 
 

@@ -140,11 +140,11 @@ def needed(data: Data | None, method: str) -> Data:
 
 def check_share(name: str, value: float) -> None:
     """Raises InputError for what is no share below one."""
-    if not 0 <= value < 1:
-        raise InputError(f"the {name} is no share", value=f"{value:g}", rule="from 0 to below 1")
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise InputError(f"the {name} is no share", value=str(value)[:100], rule="from 0 to below 1")
 
 
 def check_least(name: str, value: float, least: float) -> None:
     """Raises InputError for what is below the least, and for NaN."""
-    if not value >= least:
-        raise InputError(f"the {name} is too small", value=f"{value:g}", rule=f"{least:g} at least")
+    if not isinstance(value, (int, float)) or not value >= least:
+        raise InputError(f"the {name} is too small", value=str(value)[:100], rule=f"{least:g} at least")

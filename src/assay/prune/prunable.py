@@ -67,8 +67,8 @@ def _named(everywhere: dict[str, nn.Parameter], names: Sequence[str]) -> dict[st
 
 
 def _check(name: str, parameter: nn.Parameter) -> None:
-    if isinstance(parameter, nn.parameter.UninitializedParameter):
-        raise _refused(name, "it has no values yet", "run the model on a batch first")
+    if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
+        raise _refused(name, "it has no values yet", "give it values, or run the model on a batch first")
     if type(parameter.data) is not torch.Tensor or not parameter.is_floating_point():
         raise _refused(name, f"{type(parameter.data).__name__} of {parameter.dtype}", "prune before quantising")
     if not bool(parameter.isfinite().all()):
@@ -87,7 +87,8 @@ def _check_owners(chosen: dict[str, nn.Parameter], everywhere: dict[str, nn.Para
 
 def _has_memory(parameter: nn.Parameter) -> bool:
     """Whether it has an address of its own; empty, meta and uninitialised ones have none."""
-    return not isinstance(parameter, nn.parameter.UninitializedParameter) and parameter.data_ptr() != 0
+    uninitialised = isinstance(parameter, nn.parameter.UninitializedParameter)
+    return not uninitialised and not parameter.is_meta and parameter.data_ptr() != 0
 
 
 def _refused(name: str, why: str, next_step: str) -> InputError:

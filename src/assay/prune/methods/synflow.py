@@ -3,8 +3,9 @@
 With every parameter replaced by its absolute value and an input of ones, the output's sum R is a flow, and w dR/dw is
 what flows through a weight. In a network of layers without biases each layer's scores add up to the same R
 (theorem 1); pruning in many small steps then leaves every layer something (theorem 3). Computed in float64, because R
-is a product over layers, and in evaluation mode, with batch normalisation's running means as zero: what is subtracted
-would break the flow. Layer normalisation breaks it all the same, so that nothing is promised for transformers.
+is a product over layers, and in evaluation mode. Biases and batch normalisation's running means count as zero: what is
+added or subtracted breaks the flow, and a layer whose bias suffices for the next could be emptied (the authors' code
+keeps both). Layer normalisation breaks it all the same, so that nothing is promised for transformers.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def _make_a_flow(copied: nn.Module) -> None:
         for parameter in copied.parameters():
             parameter.abs_()
         for module in copied.modules():
-            if isinstance(mean := getattr(module, "running_mean", None), Tensor):
-                mean.zero_()
+            for name in ("bias", "running_mean"):
+                if isinstance(added := getattr(module, name, None), Tensor):
+                    added.zero_()
 
 
 def flow_scores(copied: nn.Module, mask: Mask, shape: tuple[int, ...]) -> dict[str, Tensor]:
