@@ -69,7 +69,8 @@ SPARSITIES = {
     "block": (0.5, 0.8, 0.9),
     "unstructured": (0.01, 0.5, 0.8, 0.9, 0.95),
 }
-"""At 1 % folding alone is at work: batch norms go into the layers before them. Of single weights, of blocks of 32 in the layers that can have them, of parameters where channels go."""
+"""Of single weights; of blocks of 32 in the layers that can have them; where channels go, of those layers' weights. At
+1 % folding alone is at work: batch norms go into the layers before them."""
 
 
 def cuts(subject: str, quick: bool) -> Iterator[Cut]:
