@@ -31,7 +31,7 @@ def trained(folder, settings, states=None, stop=None):
     return trainer.train(0, 0)
 
 
-@pytest.mark.parametrize("method", ["magnitude", "random", "snip", "synflow", "wanda"])
+@pytest.mark.parametrize("method", ["magnitude", "random", "snip", "synflow", "wanda", "sparsegpt"])
 def test_exactly_the_share_goes_by_every_kind_of_method_and_is_folded_away(tmp_path, method, monkeypatch):
     seen = {}
 

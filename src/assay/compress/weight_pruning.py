@@ -22,6 +22,7 @@ from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
 from assay.prune import Data, Masked, full_mask
+from assay.prune.methods.sparsegpt import Sparsegpt, reconstruct
 from assay.prune.prunable import prunable
 from assay.prune.registry import find_method, make_hparams
 
@@ -89,7 +90,12 @@ class WeightPruner:
     def _choose(self, model: nn.Module, sparsity: float) -> dict[str, Tensor]:
         entry = find_method(self._method.method)
         hparams = make_hparams(self._method.method, {"sparsity": sparsity, "minimum": 1})
-        return entry.method(hparams, model, self._data, read_mask(model, self._names))
+        mask = read_mask(model, self._names)
+        if not isinstance(hparams, Sparsegpt):
+            return entry.method(hparams, model, self._data, mask)
+        found = reconstruct(hparams, model, self._data, mask)
+        found.apply(model)
+        return found.mask
 
 
 def choose_weights(model: nn.Module, method: Prune, modules: str = "") -> Choice:
