@@ -13,7 +13,7 @@ FLOORS = [
     {"machine"},
     {"native"},
     {"sandbox", "sparse"},
-    {"tasks", "build", "moe"},
+    {"tasks", "build", "moe", "export"},
     {"referee", "checkpoints"},
     {"search"},
     {"report"},
