@@ -39,7 +39,7 @@ def _sums(layer: Layer, step: Step, sources: list[Array]) -> Array:
         case Conv() as conv:
             return np.asarray(convolve(sources[0], conv, conv.weight) + conv.bias[:, None, None])
         case Pool(kind=PoolKind.MAX, window=window):
-            return pool(sources[0], PoolKind.MAX, window)
+            return np.asarray(pool(sources[0], PoolKind.MAX, window))
         case Pool(window=window):
             return np.asarray(windows(sources[0], window).sum((2, 3)))
         case Add():

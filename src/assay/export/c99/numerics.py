@@ -20,7 +20,7 @@ class FloatNumerics:
     sum_type, weight_type, bias_type = "float", "float", "float"
     weight_bytes, sum_bytes = 4, 4
     tap_bytes = 18
-    """Of one product in straight-line code: two loads, two calls, a literal, on a core that has no float instructions."""
+    """Of one product in straight-line code: two loads, two calls, a literal; on a core without float instructions."""
 
     def __init__(self, network: Network, name: str) -> None:
         self.network, self.name = network, name
