@@ -14,6 +14,10 @@ _HOMES = {
     "fold": "assay.export.folding",
     "quantise": "assay.export.quantise",
     "write_program": "assay.export.c99.program",
+    "Data": "assay.export.exporting",
+    "ExportSettings": "assay.export.exporting",
+    "export_c99": "assay.export.exporting",
+    "export_onnx": "assay.export.exporting",
 }
 
 __all__ = [*_HOMES]

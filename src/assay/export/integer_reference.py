@@ -43,7 +43,7 @@ def _sums(layer: Layer, step: Step, sources: list[Array]) -> Array:
         case Pool(window=window):
             return np.asarray(windows(sources[0], window).sum((2, 3)))
         case Add():
-            return sources[0] * step.sources[0] + sources[1] * step.sources[1]
+            return np.asarray(sources[0] * step.sources[0] + sources[1] * step.sources[1])
         case Softmax():
             raise InternalError("a softmax has no sum")
 

@@ -160,7 +160,8 @@ def _input_quantity(inputs: Array, bits: int) -> Quantity:
 
 
 def _quantity(element: Element, seen: Array) -> Quantity:
-    return Quantity(element, float(np.abs(seen).max()) / element.most or 1.0)
+    """The finest that reaches what was seen. What was always zero must not coarsen a sum that it is part of."""
+    return Quantity(element, float(np.abs(seen).max()) / element.most or 2.0**-20)
 
 
 def _element(network: Network, value: int, layer: Layer, quantities: list[Quantity], bits: int) -> Element:

@@ -19,8 +19,8 @@ from assay.export.quantise import Element, IntegerNetwork
 
 _KEYWORDS = frozenset(
     {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float",
-     "for", "goto", "if", "inline", "int", "long", "main", "register", "restrict", "return", "short", "signed", "sizeof",
-     "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"}
+     "for", "goto", "if", "inline", "int", "long", "main", "register", "restrict", "return", "short", "signed",
+     "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"}
 )  # fmt: skip
 
 
@@ -215,4 +215,6 @@ def _words(shape: Sequence[int]) -> str:
     channels, rows, columns = shape
     if (rows, columns) == (1, 1):
         return f"{channels} numbers" if channels > 1 else "one number"
-    return f"{channels} channels of {rows} x {columns}, channel by channel, row by row"
+    if channels == 1:
+        return f"{rows} x {columns} numbers, row by row"
+    return f"{channels} channels of {rows} x {columns} numbers, channel by channel, row by row"

@@ -76,7 +76,8 @@ def measure_arm(program: Program, core: Core, inputs: Array) -> Measurement:
 def _build(program: Program, core: Core, folder: Path, main: str) -> Path:
     image = folder / Path(main).with_suffix(".elf").name
     run_tool(["arm-none-eabi-gcc", *core.flags, *_COMMON, *definitions(program), f"-I{folder}", "-T", HERE / "arm.ld",
-              HERE / "arm_start.c", HERE / main, folder / f"{program.name}.c", "-lgcc", "-o", image], folder)  # fmt: skip
+              HERE / "arm_start.c", HERE / main, folder / f"{program.name}.c", "-lgcc", "-o", image],
+             folder)  # fmt: skip
     return image
 
 
@@ -157,7 +158,7 @@ def read_listing(text: str) -> Listing:
 
 
 def count_between_marks(addresses: Iterator[int], listing: Listing, marks: int) -> list[Counts]:
-    """Counts of each group of `marks` calls of mark: from the second to the third, less from the first to the second."""
+    """Of each group of `marks` calls of mark: from the second to the third, less from the first to the second."""
     passed: list[list[int]] = []
     instructions = cycles = 0
     before: int | None = None
