@@ -10,7 +10,7 @@ from assay.export.c99 import mathematics
 from assay.export.reference import MATH_ULPS, UNIT
 
 SOURCE = "#include <stdint.h>\n" + mathematics.EXP + mathematics.SIGMOID + mathematics.TANH + "".join(
-    f"void all_{name}(const float *x, float *y, int32_t n) {{ for (int32_t i = 0; i < n; i++) y[i] = m_{name}(x[i]); }}\n"
+    f"void all_{name}(const float *x, float *y, int32_t n) {{ for (; n--; x++, y++) *y = m_{name}(*x); }}\n"
     for name in ("exp", "sigmoid", "tanh")
 )  # fmt: skip
 

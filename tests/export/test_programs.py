@@ -71,7 +71,7 @@ def test_integers_are_near_to_the_float_network_and_more_bits_are_nearer(seed):
         found = compute_integers(integer, integer.takes.quantise(inputs)) * integer.output.scale
         errors.append(np.sqrt(np.mean((found - exact) ** 2) / np.mean(exact**2)))
     assert errors[0] <= 0.06
-    assert errors[1] <= errors[0] + 0.001
+    assert errors[1] <= errors[0] + 0.002
 
 
 def test_zero_weights_leave_no_code_and_zero_rows_become_constants():

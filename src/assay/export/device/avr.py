@@ -21,6 +21,7 @@ from assay.export.network import Array
 HERE = Path(__file__).parent
 DEVICE = "atmega328p"
 FREQUENCY_HZ = 16_000_000
+RAM_BYTES = 2048
 _FLAGS = (f"-mmcu={DEVICE}", "-std=gnu99", "-Os", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
 _IMAGE_BYTES = 12 << 10
 """Of inputs in one image, whose flash is 32 KB."""
@@ -40,6 +41,9 @@ def measure_avr(program: Program, inputs: Array) -> Measurement:
         folder = Path(name)
         write_files(program, folder)
         flash, static = section_sizes("avr-size", _build(program, folder, "bare_main.c"))
+        if static >= RAM_BYTES:
+            raise MachineError("the program does not fit the device", value=f"{static} bytes of RAM without its stack",
+                               rule=f"{DEVICE} has {RAM_BYTES}")  # fmt: skip
         room = (31 << 10) - flash
         rows = max(min(_IMAGE_BYTES, room - (1 << 10)) // (given.itemsize * program.inputs), 1)
         outputs, timed = [], list[Array]()
