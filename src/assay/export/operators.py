@@ -281,4 +281,5 @@ READERS: dict[str, Reader] = {
     "reshape": _reshape,
     "squeeze": _reshape,
     "unsqueeze": _reshape,
+    "unflatten": _reshape,
 }

@@ -42,8 +42,7 @@ def read_network(model: nn.Module, example: Tensor) -> Network:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            model.eval()(example[:1])  # hooks that compute weights, as torch's pruning, leave some that can be copied
-            dense = _with_dense_layers(model).float()
+            dense = _with_dense_layers(_copied(model.eval(), example[:1])).float()
             program = torch.export.export(dense, (example[:1].float(),))
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:400]
@@ -55,16 +54,24 @@ def read_network(model: nn.Module, example: Tensor) -> Network:
     return _Reader(program, tuple(example.shape[1:])).read()
 
 
+def _copied(model: nn.Module, example: Tensor) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError:
+        # A hook that computes a weight, as torch's pruning has it, left one with its graph; under no_grad it has none.
+        model(example)
+        return copy.deepcopy(model)
+
+
 def _with_dense_layers(model: nn.Module) -> nn.Module:
-    """A copy in which Assay's sparse layers are ordinary ones; zeros stay zeros."""
-    dense = copy.deepcopy(model)
-    for name, module in list(dense.named_modules()):
+    """The model with ordinary layers in the places of Assay's sparse ones; zeros stay zeros."""
+    for name, module in list(model.named_modules()):
         if isinstance(module, BlockSparseLinear | SparseLinear):
-            parent, _, child = name.rpartition(".")
             if not name:
                 return module.to_linear()
-            setattr(dense.get_submodule(parent), child, module.to_linear())
-    return dense
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.to_linear())
+    return model
 
 
 class _Reader:
