@@ -57,7 +57,7 @@ def _mlp() -> nn.Module:
 
 
 def _conv() -> nn.Module:
-    return nn.Sequential(Scaled(), nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2),
+    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), Scaled(), nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2),
                          nn.Flatten(), nn.Linear(72, 10))  # fmt: skip
 
 
