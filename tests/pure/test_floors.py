@@ -13,7 +13,7 @@ FLOORS = [
     {"machine"},
     {"native", "datasets"},
     {"sandbox", "sparse"},
-    {"tasks", "build", "moe", "prune"},
+    {"tasks", "build", "moe", "prune", "export"},
     {"referee", "checkpoints"},
     {"search"},
     {"report"},
