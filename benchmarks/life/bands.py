@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.life.enumeration import parameters
-from benchmarks.life.network import LifeNetwork
+from benchmarks.life.network import LifeNetwork, parameters
 from benchmarks.life.rounding import UNIT_ROUNDOFF
 from benchmarks.life.rules import TRUTH, all_patches
 

@@ -7,7 +7,6 @@ what rounding can amount to, in float64 as enumerated and in float32 whatever th
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from assay.errors import InputError, MachineError
 from assay.native.building import shared_object
-from benchmarks.life.network import LifeNetwork, convolutions
+from benchmarks.life.network import LifeNetwork, parameters
 
 _SOURCE = Path(__file__).with_name("enumerate.cpp")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-Wno-psabi")
@@ -70,19 +69,6 @@ def enumerate_patches(
     if status:
         raise MachineError("the enumeration could not run", value=f"status {status}", next_step="free some memory")
     return Enumeration(PATCHES[network.n], wrong.value, found[: min(examples, wrong.value)], margin.value)
-
-
-def parameters(network: LifeNetwork) -> Sequence[NDArray[np.float64]]:
-    """Weight and bias of each layer in turn, in float64. Raises InputError where one is not finite."""
-    found: list[NDArray[np.float64]] = []
-    for number, layer in enumerate(convolutions(network)):
-        assert layer.bias is not None
-        for each in (layer.weight, layer.bias):
-            values = np.ascontiguousarray(each.detach().cpu().numpy(), dtype=np.float64)
-            if not np.isfinite(values).all():
-                raise InputError("a parameter is not finite", value=f"layer {number}", rule="all parameters are finite")
-            found.append(values)
-    return found
 
 
 @lru_cache(maxsize=2)

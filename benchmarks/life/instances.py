@@ -48,9 +48,12 @@ class Instances:
 
     def step(self, number: int, x: Batch) -> Batch:
         """The channels after step `number`, from what its 3x3 sees: [.., 9 channels, positions]."""
-        for layer in (2 * number, 2 * number + 1):
-            x = torch.relu(product(self.weights[layer], x) + self.biases[layer])
-        return x
+        return torch.relu(self.before_last_relu(number, x))
+
+    def before_last_relu(self, number: int, x: Batch) -> Batch:
+        """The same, but for the ReLU after the 1x1."""
+        hidden = torch.relu(product(self.weights[2 * number], x) + self.biases[2 * number])
+        return product(self.weights[2 * number + 1], hidden) + self.biases[2 * number + 1]
 
     def last(self, x: Batch) -> Tensor:
         """Logits [instances, positions] from the channels after the last step."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assay.errors import InputError
@@ -43,3 +47,27 @@ def convolutions(network: LifeNetwork) -> list[nn.Conv2d]:
 def parameter_count(n: int, m: int) -> int:
     """How many parameters LifeNetwork(n, m) has."""
     return n * (2 * m + 2 * m * m + m) + 18 * m + (n - 1) * 18 * m * m + m + 1
+
+
+def parameters(network: LifeNetwork) -> Sequence[NDArray[np.float64]]:
+    """Weight and bias of each layer in turn, in float64. Raises InputError where one is not finite."""
+    found: list[NDArray[np.float64]] = []
+    for number, layer in enumerate(convolutions(network)):
+        assert layer.bias is not None
+        for each in (layer.weight, layer.bias):
+            values = np.ascontiguousarray(each.detach().cpu().numpy(), dtype=np.float64)
+            if not np.isfinite(values).all():
+                raise InputError("a parameter is not finite", value=f"layer {number}", rule="all parameters are finite")
+            found.append(values)
+    return found
+
+
+def with_parameters(n: int, m: int, values: Sequence[NDArray[np.float64]]) -> LifeNetwork:
+    """A network with these weights and biases, as `parameters` gives them, rounded to float32."""
+    network = LifeNetwork(n, m)
+    with torch.no_grad():
+        for layer, weight, bias in zip(convolutions(network), values[::2], values[1::2], strict=True):
+            assert layer.bias is not None
+            layer.weight.copy_(torch.from_numpy(weight))
+            layer.bias.copy_(torch.from_numpy(bias))
+    return network

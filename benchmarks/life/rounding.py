@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.life.enumeration import parameters
-from benchmarks.life.network import LifeNetwork
+from benchmarks.life.network import LifeNetwork, parameters
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 Values = NDArray[np.float64]
