@@ -44,10 +44,6 @@ class Training:
         self.masks = [torch.ones_like(each, dtype=torch.bool) for each in instances.parameters]
         self._optimizer = torch.optim.Adam(instances.parameters, lr=rate, fused=True)
 
-    def set_rate(self, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-
     def run(self, steps: int) -> None:
         """Train on."""
         for _ in range(steps):
@@ -96,27 +92,38 @@ class Training:
                     self._optimizer.state[each][name].mul_(mask)
 
 
-def prune(training: Training, holds: Holds, schedule: Schedule, say: Callable[[str], None] = print) -> Tensor:
-    """Prune from a state that holds; returns which instances held at the start, the others are left as they are.
+def prune(
+    training: Training, holds: Holds, schedule: Schedule, begun: Tensor, least: int, say: Callable[[str], None]
+) -> list[list[int]]:
+    """Prune the instances that have `begun`, since they hold, until `least` parameters are left or the rounds are over.
 
-    The instances end in their smallest state that held.
+    They end in their smallest state that held; others are left as they are. Returns what was left after each round.
     """
-    begun = holds(training.instances)
     best = [each.clone() for each in training.tensors()]
     share = torch.full((training.instances.count,), schedule.share)
-    rest = torch.zeros_like(begun)
+    rest, history = torch.zeros_like(begun), [training.left().tolist()]
     for number in range(schedule.rounds):
-        counts = (share * training.left()).long().clamp(min=1)
+        left = training.left()
+        if (~begun | (left <= least)).all():
+            break
+        counts = (share * left).long().clamp(min=1).minimum((left - least).clamp(min=0))
         training.take_smallest(torch.where(rest | ~begun, 0, counts))
-        for _ in range(schedule.tries):
-            training.run(schedule.steps)
-            well = holds(training.instances)
-            if well.all():
-                break
+        well = _train(training, holds, schedule)
         for now, old in zip(training.tensors(), best, strict=True):
             old[well] = now[well]
             now[~well] = old[~well]
         share = torch.where(well & ~rest, share * 2, torch.where(well, share, share / 2)).clamp(max=schedule.share)
         rest = ~well
-        say(f"round {number}: {training.left().tolist()} held {well.int().tolist()}")
-    return begun
+        history.append(training.left().tolist())
+        say(f"round {number + 1}: {history[-1]} left")
+    return history
+
+
+def _train(training: Training, holds: Holds, schedule: Schedule) -> Tensor:
+    """A round's training; which instances hold at its end."""
+    for _ in range(schedule.tries):
+        training.run(schedule.steps)
+        well = holds(training.instances)
+        if well.all():
+            break
+    return well
