@@ -83,19 +83,19 @@ def full() -> Settings:
         pruning=(
             Pruning(
                 "one-step", Supervision.PATCHES, 1, 16, tuple(range(10)), True, 3000,
-                Schedule(rounds=60, steps=300, tries=1, share=0.2, l1=1e-4, rate=1e-2), 40,
+                Schedule(rounds=60, steps=300, tries=1, share=0.2, l1=1e-4, rate=1e-2), 20,
             ),
             Pruning(
-                "two-steps", Supervision.BOARDS, 2, 12, tuple(range(5)), False, 8000,
-                Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 6, 64,
+                "two-steps", Supervision.BOARDS, 2, 12, tuple(range(4)), False, 8000,
+                Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
             ),
             Pruning(
-                "two-steps-told", Supervision.STEP_BY_STEP, 2, 12, tuple(range(5)), True, 10_000,
-                Schedule(rounds=60, steps=300, tries=2, share=0.2, l1=1e-4, rate=5e-3), 30,
+                "two-steps-told", Supervision.STEP_BY_STEP, 2, 12, tuple(range(3)), True, 10_000,
+                Schedule(rounds=60, steps=300, tries=2, share=0.2, l1=1e-4, rate=5e-3), 20,
             ),
             Pruning(
                 "three-steps-told", Supervision.STEP_BY_STEP, 3, 16, tuple(range(3)), True, 10_000,
-                Schedule(rounds=60, steps=300, tries=2, share=0.2, l1=1e-4, rate=3e-3), 30,
+                Schedule(rounds=60, steps=300, tries=2, share=0.2, l1=1e-4, rate=3e-3), 20,
             ),
         ),
     )  # fmt: skip
