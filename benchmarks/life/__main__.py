@@ -1,5 +1,4 @@
-"""`python -m benchmarks.life success`, `prune [EXPERIMENT ...]`, `enumerate [NETWORK ...]`, `report`: networks that learn
-the Game of Life.
+"""`python -m benchmarks.life success`, `prune [EXPERIMENT ...]`, `enumerate [NETWORK ...]`, `report`: the Game of Life.
 
 `success` measures how often networks learn it at all, `prune` finds small ones, `enumerate` proves kept ones again and
 times that; each does what is still missing, any number of times. `report` writes docs/.
@@ -22,6 +21,7 @@ from benchmarks.life.enumeration import PATCHES, enumerate_patches
 from benchmarks.life.finding import find_all, prove
 from benchmarks.life.network import LifeNetwork
 from benchmarks.life.record import DATA, Record, Row
+from benchmarks.life.report import render
 from benchmarks.life.settings import Pruning, Settings, full, quick
 from benchmarks.life.success import measure_success
 from benchmarks.referee.results import ROOT, this_processor
@@ -47,7 +47,7 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> None:
     path = arguments.json or DATA / f"{this_processor()}.json"
     folder = path.parent / "networks"
     if arguments.command == "report":
-        _report([arguments.json] if arguments.json else sorted(DATA.glob("*.json")), arguments.docs)
+        _report([arguments.json] if arguments.json else sorted(DATA.glob("*.json")), settings, arguments.docs)
     elif arguments.command == "enumerate" and arguments.names:
         for name in arguments.names:
             print(json.dumps({"name": name, **prove(networks.load(name, folder))}, indent=1))
@@ -84,11 +84,17 @@ def _enumerate_all(record: Record, folder: Path) -> None:
             row["wall_s"][str(threads)] = round(time.perf_counter() - wall, 3)
             row["cpu_s"][str(threads)] = round(time.process_time() - cpu, 3)
         record.add("enumerate", {**row, "wrong": found.wrong, "margin": found.margin})
-        print(f"{name}: {found.wrong:,} of {found.patches:,} wrong, {row['wall_s']['2']:.2f} s on 2 threads", flush=True)
+        print(
+            f"{name}: {found.wrong:,} of {found.patches:,} wrong, {row['wall_s']['2']:.2f} s on 2 threads", flush=True
+        )
 
 
-def _report(files: list[Path], docs: Path) -> None:
-    text, pictures = render({file.stem: json.loads(file.read_text()) for file in files}, DATA / "networks")
+def _report(files: list[Path], settings: Settings, docs: Path) -> None:
+    if not files:
+        raise InputError("there are no results", value=str(DATA), next_step="python -m benchmarks.life prune")
+    text, pictures = render(
+        {file.stem: json.loads(file.read_text()) for file in files}, settings, files[0].parent / "networks"
+    )
     (docs / "figures" / "life").mkdir(parents=True, exist_ok=True)
     (docs / "life-results.md").write_text(text)
     for name, picture in pictures.items():

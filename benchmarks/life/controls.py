@@ -52,7 +52,7 @@ def train_masked(instances: Instances, masks: list[Tensor], rate: float, steps: 
 
 def _random_masks(masks: list[Tensor], rng: torch.Generator) -> list[Tensor]:
     flat = _shuffled(torch.cat([mask.flatten(1) for mask in masks], 1), rng)
-    parts = flat.split([mask[0].numel() for mask in masks], 1)
+    parts = torch.split(flat, [mask[0].numel() for mask in masks], 1)
     return [part.reshape(mask.shape) for part, mask in zip(parts, masks, strict=True)]
 
 

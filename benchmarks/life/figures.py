@@ -1,4 +1,4 @@
-"""Pictures that stand alone in Markdown, for light and dark pages: success over width, a network, a glider run by one."""
+"""Pictures that stand alone in Markdown, for light and dark pages: success over width, networks, a glider."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def network_picture(network: LifeNetwork) -> str:
     return _document(WIDE, height, label, [*parts, *nodes])
 
 
-def _window_places(weight: NDArray[np.float64], left: float, height: float, nodes: list[Markup]) -> dict[tuple[int, int], Point]:
+def _window_places(
+    weight: NDArray[np.float64], left: float, height: float, nodes: list[Markup]
+) -> dict[tuple[int, int], Point]:
     """Squares of every channel that a 3x3 convolution reads, by channel and position."""
     channels = np.flatnonzero(weight.any((0, 2, 3)))
     found, side = {}, min(34.0, height / (3.6 * max(len(channels), 1)))

@@ -39,7 +39,8 @@ def find_all(record: Record, settings: Settings, chosen: Sequence[Pruning], fold
 
 
 def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[int], folder: Path) -> None:
-    begun, cpu_begun, rows = time.monotonic(), time.process_time(), []
+    begun, cpu_begun = time.monotonic(), time.process_time()
+    rows: list[Row] = []
 
     def say(words: str) -> None:
         print(f"[{pruning.name} {', '.join(map(str, seeds))}] {words}, {time.monotonic() - begun:.0f} s", flush=True)
@@ -111,4 +112,3 @@ def prove(network: LifeNetwork) -> dict[str, Any]:
             "folded_wrong": folded.wrong, "wall_s": round((time.monotonic() - begun) / 2, 2),
         }  # fmt: skip
     return found
-

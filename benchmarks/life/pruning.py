@@ -51,7 +51,7 @@ class Training:
             loss = self._loss(self.instances, self.done).sum()
             if self._l1:
                 loss = loss + self._l1 * sum(each.abs().sum() for each in self.instances.parameters)
-            loss.backward()
+            torch.autograd.backward(loss)
             for each, mask in zip(self.instances.parameters, self.masks, strict=True):
                 assert each.grad is not None
                 each.grad.mul_(mask)
@@ -77,10 +77,12 @@ class Training:
         order = torch.where(kept, size, torch.inf).argsort(dim=1, stable=True)
         place = torch.arange(size.shape[1]).expand_as(order)
         kept.scatter_(1, order, kept.gather(1, order) & (place >= counts[:, None]))
-        self.set_masks([
-            part.reshape(mask.shape)
-            for part, mask in zip(kept.split([m[0].numel() for m in self.masks], 1), self.masks, strict=True)
-        ])
+        self.set_masks(
+            [
+                part.reshape(mask.shape)
+                for part, mask in zip(torch.split(kept, [m[0].numel() for m in self.masks], 1), self.masks, strict=True)
+            ]
+        )
 
     def set_masks(self, masks: list[Tensor]) -> None:
         """Keep only these; what goes is zero from now on, and its moments too."""

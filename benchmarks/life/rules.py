@@ -19,7 +19,8 @@ def step(cells: Cells) -> Cells:
     """The next generation of all cells that have eight neighbours: [..., h, w] to [..., h-2, w-2]."""
     rows = cells[..., :-2, :] + cells[..., 1:-1, :] + cells[..., 2:, :]
     of_nine = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-    return ((of_nine == 3) | ((of_nine == 4) & (cells[..., 1:-1, 1:-1] == 1))).astype(np.uint8)
+    found: Cells = ((of_nine == 3) | ((of_nine == 4) & (cells[..., 1:-1, 1:-1] == 1))).astype(np.uint8)
+    return found
 
 
 def steps(cells: Cells, count: int) -> Cells:

@@ -105,8 +105,9 @@ def quick() -> Settings:
     """The same ways with almost no training: shows that everything runs, and nothing else."""
     settings = full()
     success = [
-        dataclasses.replace(each, m=2, instances=2, steps=4, every=2) for each in (settings.success[0], settings.success[8])
-    ]  # fmt: skip
+        dataclasses.replace(each, m=2, instances=2, steps=4, every=2)
+        for each in (settings.success[0], settings.success[8])
+    ]
     pruning = [
         dataclasses.replace(
             each, m=4, seeds=each.seeds[:2], dense_steps=20, further=1, side=16,

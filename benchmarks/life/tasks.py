@@ -61,7 +61,9 @@ class Boards:
     """Several steps, by random boards of a density or, with None, of every density. It holds where `cells` cells of
     other boards are all right: the criterion of the study, which proves nothing."""
 
-    def __init__(self, n: int, seed: int, density: float | None = DENSITY, side: int = 32, cells: int = 163_840) -> None:
+    def __init__(
+        self, n: int, seed: int, density: float | None = DENSITY, side: int = 32, cells: int = 163_840
+    ) -> None:
         self._n, self._side, self._density = n, side + 2 * n, density
         self._rng = np.random.default_rng(seed)
         tried = np.random.default_rng([seed, 1])
@@ -101,7 +103,7 @@ class Counterexamples(Boards):
         board = super().board()
         places = (self._side // 5) ** 2
         count = min(len(self._wrong), places // 2)
-        chosen = rules.patches(self._rng.choice(self._wrong, count, replace=False), 5) if count else []
+        chosen = rules.patches(self._rng.permutation(self._wrong)[:count], 5)
         for patch, place in zip(chosen, self._rng.choice(places, count, replace=False), strict=True):
             row, column = 5 * (place // (self._side // 5)), 5 * (place % (self._side // 5))
             board[row : row + 5, column : column + 5] = patch
@@ -145,7 +147,7 @@ class StepByStep:
         for number in range(self._n - 1):
             for each in masks[4 * number + 2 : 4 * number + 4]:
                 each[:, 1:] = False
-            masks[4 * number + 4].unflatten(2, (-1, 9))[:, :, 1:] = False
+            masks[4 * number + 4][:, :, 9:] = False
         return masks
 
 
