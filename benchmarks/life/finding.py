@@ -39,7 +39,7 @@ def find_all(record: Record, settings: Settings, chosen: Sequence[Pruning], fold
 
 
 def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[int], folder: Path) -> None:
-    begun, cpu_begun = time.monotonic(), time.process_time()
+    begun, cpu_begun, spent = time.monotonic(), time.process_time(), 0.0
     rows: list[Row] = []
 
     def say(words: str) -> None:
@@ -52,7 +52,7 @@ def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[
     further = dataclasses.replace(pruning.schedule, rounds=pruning.further)
     for stage, schedule, goal in (("tenth", pruning.schedule, least), ("smallest", further, 1)):
         history += prune(training, task.holds, schedule, held, goal, say)
-        spent = (time.process_time() - cpu_begun) / len(seeds)
+        spent += (time.process_time() - cpu_begun) / len(seeds)
         for place, seed in enumerate(seeds):
             name = f"{pruning.name}-{seed}-{stage}"
             network = training.instances.network(place)
@@ -66,6 +66,7 @@ def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[
             networks.keep(name, network, folder)
         if pruning.supervision is Supervision.PATCHES:
             record.add("controls", *try_controls(training, seeds, stage, pruning.schedule.rate, settings.control_every))
+        cpu_begun = time.process_time()  # neither proofs nor controls are part of finding a network
     record.add("prune", *rows)
     say(f"{sum(row['reached'] for row in rows) // 2} of {len(seeds)} at a tenth")
 
