@@ -1,0 +1,1 @@
+"""Networks that predict the Game of Life: learnt, pruned to a tenth, and proved by enumeration."""
