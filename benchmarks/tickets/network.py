@@ -1,0 +1,53 @@
+"""LeNet-300-100 (LeCun et al., Proceedings of the IEEE 1998), and the masks and weights of the arms."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from assay.core.identity import identity
+from assay.prune import Mask, full_mask, keep_largest
+from assay.prune.methods.random import random_scores
+from benchmarks.tickets.settings import Settings
+
+
+def seed_for(*what: int | str) -> int:
+    """A seed for one purpose: no two purposes share random numbers, whichever runs before."""
+    return int(identity(what)[:15], 16)
+
+
+def make_network(settings: Settings, seed: int) -> nn.Sequential:
+    """Linear layers with ReLU between, Glorot's normal weights (AISTATS 2010) and biases of zero, as in the paper."""
+    drawing = torch.Generator().manual_seed(seed)
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise(settings.layers):
+        layer = nn.Linear(inputs, outputs)
+        nn.init.xavier_normal_(layer.weight, generator=drawing)
+        nn.init.zeros_(layer.bias)
+        modules += [layer, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def prune_round(network: nn.Module, mask: Mask, settings: Settings, round_: int) -> dict[str, Tensor]:
+    """The mask after so many rounds: of what is left in each layer the largest weights stay."""
+    scores = {name: network.get_parameter(name).detach().abs() for name in mask}
+    return keep_largest(scores, _kept(mask, settings, round_), mask)
+
+
+def random_mask(network: nn.Module, settings: Settings, round_: int, seed: int) -> dict[str, Tensor]:
+    """As many weights of each layer as after so many rounds, drawn by chance."""
+    everything = full_mask(network)
+    scores = random_scores({name: network.get_parameter(name) for name in everything}, seed)
+    return keep_largest(scores, _kept(everything, settings, round_), everything)
+
+
+def _kept(mask: Mask, settings: Settings, round_: int) -> dict[str, int]:
+    return dict(zip(mask, settings.kept(round_), strict=True))
+
+
+def copy_of(network: nn.Sequential) -> nn.Sequential:
+    """The same network, to be trained."""
+    return copy.deepcopy(network)
