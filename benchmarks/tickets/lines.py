@@ -1,4 +1,5 @@
-"""The two lines of a seed: tickets, rewound after every round, beside their controls; and fine-tuning beside dense.
+"""The lines of a seed: tickets, rewound after every round, beside their controls; fine-tuning, and pruning gradually
+within one training, each beside a dense network that gets as many steps at the same rates.
 
 Every training of a round sees the images in the same order, another one in every round, so that arms are compared in
 pairs and a mask was not found under the very noise that it is tried under.
@@ -6,23 +7,28 @@ pairs and a mask was not found under the very noise that it is tried under.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from assay.prune import Mask, apply_mask, full_mask
+from assay.prune import Mask, full_mask
 from benchmarks.tickets.images import Parts
-from benchmarks.tickets.network import copy_of, make_network, prune_round, random_mask, seed_for
+from benchmarks.tickets.network import make_network, prune_round, random_mask, seed_for, thin_gradually
 from benchmarks.tickets.settings import Settings
-from benchmarks.tickets.training import train
+from benchmarks.tickets.training import Course, train
 
 Row = dict[str, Any]
 Say = Callable[[str], None]
 
 DENSE, REWOUND, REINITIALISED, RANDOM = "dense", "rewound", "reinitialised", "random mask"
 FINE_TUNED, DENSE_LONGER = "fine-tuned", "dense, trained on"
+GRADUAL, DENSE_FALLING = "gradual", "dense, falling rate"
+ONCE = (DENSE, DENSE_FALLING)
+"""Trained once for each seed, whatever the round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +52,15 @@ def tickets(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
     """
     arms = _Arms(seed, parts, settings, say)
     start = make_network(settings, seed_for(seed, "weights"))
-    network, mask = copy_of(start), full_mask(start)
+    network, mask = copy.deepcopy(start), full_mask(start)
     arms.train(DENSE, 0, network, mask)
     for round_ in range(1, settings.pruning.rounds + 1):
         mask = prune_round(network, mask, settings, round_)
-        network = copy_of(start)
+        network = copy.deepcopy(start)
         arms.train(REWOUND, round_, network, mask)
         arms.train(REINITIALISED, round_, make_network(settings, seed_for(seed, "new weights", round_)), mask)
         chance = random_mask(start, settings, round_, seed_for(seed, "mask", round_))
-        arms.train(RANDOM, round_, copy_of(start), chance)
+        arms.train(RANDOM, round_, copy.deepcopy(start), chance)
     return arms.rows
 
 
@@ -65,15 +71,30 @@ def fine_tuning(seed: int, parts: Parts, settings: Settings, say: Say) -> list[R
     everything = full_mask(dense)
     arms.train(DENSE, 0, dense, everything)
     arms.rows.clear()  # the same training as the tickets' line has
-    network, mask = copy_of(dense), everything
+    network, mask = copy.deepcopy(dense), everything
+    further = Course(settings.fine_tuning.steps, settings.fine_tuning.last_rate)
     for round_ in range(1, settings.pruning.rounds + 1):
         mask = prune_round(network, mask, settings, round_)
-        arms.fine_tune(FINE_TUNED, round_, network, mask)
-        arms.fine_tune(DENSE_LONGER, round_, dense, everything)
+        arms.train(FINE_TUNED, round_, network, mask, further)
+        arms.train(DENSE_LONGER, round_, dense, everything, further)
     return arms.rows
 
 
-LINES: dict[str, Callable[[int, Parts, Settings, Say], list[Row]]] = {"tickets": tickets, "fine-tuning": fine_tuning}
+def gradual(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
+    """At the target's share of weights only: pruned within one training whose rate falls; and dense trained alike."""
+    arms, shape = _Arms(seed, parts, settings, say), settings.gradual
+    start = make_network(settings, seed_for(seed, "weights"))
+    everything = full_mask(start)
+    dense = Course(shape.steps, shape.last_rate)
+    arms.train(DENSE_FALLING, 0, copy.deepcopy(start), everything, dense)
+    pruned = Course(shape.steps, shape.last_rate, partial(thin_gradually, settings=settings), shape.end)
+    arms.train(GRADUAL, settings.target_round, start, everything, pruned)
+    return arms.rows
+
+
+LINES: dict[str, Callable[[int, Parts, Settings, Say], list[Row]]] = {
+    "tickets": tickets, "fine-tuning": fine_tuning, "gradual": gradual,
+}  # fmt: skip
 
 
 class _Arms:
@@ -83,22 +104,11 @@ class _Arms:
         self._seed, self._parts, self._settings, self._say = seed, parts, settings, say
         self.rows: list[Row] = []
 
-    def train(self, arm: str, round_: int, network: nn.Sequential, mask: Mask) -> None:
-        """From what the network's weights are now, at a constant rate."""
-        self._add(arm, round_, network, mask, self._settings.training.steps, 1.0)
-
-    def fine_tune(self, arm: str, round_: int, network: nn.Sequential, mask: Mask) -> None:
-        """From where training has ended, at a rate that falls."""
-        shape = self._settings.fine_tuning
-        self._add(arm, round_, network, mask, shape.steps, shape.last_rate)
-
-    def _add(
-        self, arm: str, round_: int, network: nn.Sequential, mask: Mask, steps: int, last_rate: float
-    ) -> None:  # fmt: skip
-        apply_mask(network, mask)
-        order = seed_for(self._seed, "order", round_, steps)
-        found = train(network, mask, self._parts, self._settings, order, steps, last_rate)
+    def train(self, arm: str, round_: int, network: nn.Sequential, mask: Mask, course: Course | None = None) -> None:
+        """From what the network's weights are now; without a course as the paper does, at a constant rate."""
+        course = course or Course(self._settings.training.steps)
+        order = seed_for(self._seed, "order", 0 if arm == GRADUAL else round_, course.steps)
+        found = train(network, mask, self._parts, self._settings, order, course)
         self.rows.append({"arm": arm, "round": round_, "seed": self._seed, **found})
-        share = found["stopped"] / len(self._parts.test.labels)
-        left = self._settings.remaining(round_) if arm not in (DENSE, DENSE_LONGER) else 1.0
+        share, left = found["stopped"] / len(self._parts.test.labels), sum(found["kept"]) / sum(self._settings.kept(0))
         self._say(f"  seed {self._seed}, {arm}, {left:.1%} of the weights: {share:.2%} at step {found['step']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 import torch
@@ -33,8 +32,7 @@ def make_network(settings: Settings, seed: int) -> nn.Sequential:
 
 def prune_round(network: nn.Module, mask: Mask, settings: Settings, round_: int) -> dict[str, Tensor]:
     """The mask after so many rounds: of what is left in each layer the largest weights stay."""
-    scores = {name: network.get_parameter(name).detach().abs() for name in mask}
-    return keep_largest(scores, _kept(mask, settings, round_), mask)
+    return keep_largest(_sizes(network, mask), _kept(mask, settings, round_), mask)
 
 
 def random_mask(network: nn.Module, settings: Settings, round_: int, seed: int) -> dict[str, Tensor]:
@@ -44,10 +42,24 @@ def random_mask(network: nn.Module, settings: Settings, round_: int, seed: int) 
     return keep_largest(scores, _kept(everything, settings, round_), everything)
 
 
+def thin_gradually(network: nn.Module, mask: Mask, step: int, settings: Settings) -> Mask:
+    """The mask before a step of one training in which weights go along a cubic (Zhu and Gupta, arXiv
+    1710.01878, equation 1).
+
+    The smallest weights go, over all layers together, until as many stay as after the target's round.
+    """
+    course = settings.gradual
+    through = (step - course.begin) / (course.end - course.begin)
+    if step % course.every or not 0 <= through <= 1:
+        return mask
+    every, last = sum(settings.kept(0)), sum(settings.kept(settings.target_round))
+    kept = last + round((every - last) * (1 - through) ** 3)
+    return keep_largest(_sizes(network, mask), kept, mask)
+
+
+def _sizes(network: nn.Module, mask: Mask) -> dict[str, Tensor]:
+    return {name: network.get_parameter(name).detach().abs() for name in mask}
+
+
 def _kept(mask: Mask, settings: Settings, round_: int) -> dict[str, int]:
     return dict(zip(mask, settings.kept(round_), strict=True))
-
-
-def copy_of(network: nn.Sequential) -> nn.Sequential:
-    """The same network, to be trained."""
-    return copy.deepcopy(network)

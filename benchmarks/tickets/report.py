@@ -8,13 +8,24 @@ from typing import Any
 from assay.claims.quality import Outcome
 from benchmarks.sparse.report import table
 from benchmarks.tickets.figures import Point, chart
-from benchmarks.tickets.lines import DENSE, DENSE_LONGER, FINE_TUNED, RANDOM, REINITIALISED, REWOUND
+from benchmarks.tickets.lines import (
+    DENSE,
+    DENSE_FALLING,
+    DENSE_LONGER,
+    FINE_TUNED,
+    GRADUAL,
+    LINES,
+    RANDOM,
+    REINITIALISED,
+    REWOUND,
+)
 from benchmarks.tickets.settings import Settings
 from benchmarks.tickets.verdicts import MEASURES, PRUNED, REFERENCES, Estimate, Table
 
 Data = Mapping[str, Any]
 
 SHOWN = (DENSE, REWOUND, REINITIALISED, RANDOM, FINE_TUNED, DENSE_LONGER)
+EVERY = (*SHOWN, GRADUAL, DENSE_FALLING)
 _WORDS = {Outcome.NOT_INFERIOR: "not inferior", Outcome.INFERIOR: "inferior", Outcome.UNDECIDED: "undecided"}
 _AXES = {
     "stopped": "test accuracy at the early-stopping step (%)", "ended": "test accuracy at the end (%)",
@@ -45,7 +56,7 @@ def render(machines: Mapping[str, Data], settings: Settings) -> tuple[str, dict[
 
 
 def _method(settings: Settings) -> Iterator[str]:
-    training, pruning, tuning = settings.training, settings.pruning, settings.fine_tuning
+    training, pruning, tuning, gradual = settings.training, settings.pruning, settings.fine_tuning, settings.gradual
     yield (
         "Frankle and Carbin (arXiv 1803.03635) found that a pruned network, set back to its own initial weights and "
         "trained again, matches the dense one: the ticket. Here that is asked of LeNet-300-100 on Fashion-MNIST, with "
@@ -63,12 +74,17 @@ def _method(settings: Settings) -> Iterator[str]:
         f"- **{FINE_TUNED}**: no rewinding; after every round {tuning.steps:,} steps more, each time with a rate that "
         f"falls from {training.rate:g} to {training.rate * tuning.last_rate:g} in even steps.",
         f"- **{DENSE_LONGER}**: nothing is pruned, otherwise as {FINE_TUNED}: as many steps, at the same rates.",
+        f"- **{GRADUAL}**: one training of {gradual.steps:,} steps at a rate that falls to "
+        f"{training.rate * gradual.last_rate:g}; from step {gradual.begin:,} to {gradual.end:,} the smallest weights "
+        f"of all layers together go, every {gradual.every} steps, along a cubic (Zhu and Gupta, arXiv 1710.01878), "
+        f"until as many stay as after round {settings.target_round}.",
+        f"- **{DENSE_FALLING}**: nothing is pruned, otherwise as {GRADUAL}.",
     )
     yield ""
     yield (
         f"Not inferior is what loses at most {settings.margin * 100:g} points: the one-sided {settings.confidence:.0%} "
         f"limit of the loss (Student's t over {len(settings.seeds)} seeds, in pairs), at early stopping and at the "
-        f"end, to dense, and for {FINE_TUNED} to {DENSE_LONGER} too. Intervals in tables and pictures are two-sided, "
+        f"end, to dense, and for {FINE_TUNED} and {GRADUAL} to their own dense one too. Intervals are two-sided, "
         f"{settings.confidence:.0%}. All of this was fixed in `benchmarks/tickets/frozen.toml` before the first run."
     )
     yield ""
@@ -83,8 +99,8 @@ def _circumstances(data: Data, settings: Settings) -> str:
     words += f"{len(rows)} trainings, {sum(row['cpu_s'] for row in rows) / 60:.0f} min of CPU"
     if days:
         words += f", {days[0]} to {days[-1]}"
-    if len(lines) < 2 * len(settings.seeds):
-        words += f". Only {len(lines)} of {2 * len(settings.seeds)} lines are done"
+    if len(lines) < len(LINES) * len(settings.seeds):
+        words += f". Only {len(lines)} of {len(LINES) * len(settings.seeds)} lines are done"
     return words + "."
 
 
@@ -93,11 +109,8 @@ def _target(found: Table) -> Iterator[str]:
     settings, round_ = found.settings, found.settings.target_round
     yield f"### {settings.target_removed:.0%} of the weights removed"
     yield ""
-    if round_ is None:
-        yield "No round removes as many."
-        return
     gone = f"{1 - settings.remaining(round_):.1%} removed"
-    for arm in (REWOUND, FINE_TUNED):
+    for arm in (REWOUND, FINE_TUNED, GRADUAL):
         outcome = found.outcome(arm, round_)
         words = "not measured yet" if outcome is None else f"{_WORDS[outcome]} at a margin of {settings.margin * 100:g}"
         yield f"- **{arm}**, {gone}: {words}."
@@ -105,9 +118,14 @@ def _target(found: Table) -> Iterator[str]:
     rows = [
         (arm, reference, MEASURES[measure], f"{100 * each.mean:+.2f}", f"{100 * each.limit:+.2f}",
          _WORDS[each.outcome(settings.margin)])
-        for arm in PRUNED for reference, measure, each in found.losses(arm, round_)
+        for arm in REFERENCES for reference, measure, each in found.losses(arm, round_)
     ]  # fmt: skip
     yield from table(("arm", "loses to", "accuracy", "points lost", "one-sided limit", "so it is"), rows)
+    yield ""
+    yield from table(
+        ("arm", *(f"accuracy {words}, %" for words in MEASURES.values())),
+        [(arm, *(_percent(found.value(arm, round_, measure)) for measure in MEASURES)) for arm in EVERY],
+    )
 
 
 def _summary(found: Table) -> Iterator[str]:

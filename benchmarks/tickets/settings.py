@@ -51,6 +51,17 @@ class FineTuning:
 
 
 @dataclass(frozen=True, slots=True)
+class Gradual:
+    """Pruning within one training: its steps, the rate's last share, and at which steps weights go."""
+
+    steps: int
+    last_rate: float
+    begin: int
+    end: int
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it. Raises InputError for values that train, prune or compare nothing."""
 
@@ -64,20 +75,25 @@ class Settings:
     training: Training
     pruning: Pruning
     fine_tuning: FineTuning
+    gradual: Gradual
 
     def __post_init__(self) -> None:
-        every = self.training.evaluate_every
+        every, gradual = self.training.evaluate_every, self.gradual
+        lengths = (self.training.steps, self.fine_tuning.steps, gradual.steps)
         rules = {
             "two seeds or more, none twice": len(set(self.seeds)) == len(self.seeds) > 1,
-            "evaluate_every divides the steps of both kinds of training": every > 0
-            and all(steps > 0 and steps % every == 0 for steps in (self.training.steps, self.fine_tuning.steps)),
+            "evaluate_every divides the steps of every training": every > 0
+            and all(steps > 0 and steps % every == 0 for steps in lengths),
+            "gradual pruning begins and ends with a step at which weights go, a look before the end": gradual.every > 0
+            and all(step % gradual.every == 0 for step in (gradual.begin, gradual.end))
+            and 0 <= gradual.begin < gradual.end <= gradual.steps - every,
             "shares between 0 and 1": 0 < self.pruning.output_share < 1 and 0 < self.pruning.share < 1,
-            "one round at least": self.pruning.rounds > 0,
             "two layers or more": len(self.layers) > 2,
         }
         for rule, kept in rules.items():
             if not kept:
                 raise InputError("these settings cannot be run", value=str(self)[-300:], rule=rule)
+        _ = self.target_round
 
     @property
     def identity(self) -> str:
@@ -95,10 +111,15 @@ class Settings:
         return sum(self.kept(round_)) / sum(self.kept(0))
 
     @property
-    def target_round(self) -> int | None:
-        """The first round after which the target's share of the weights is gone; None where none gets there."""
+    def target_round(self) -> int:
+        """The first round after which the target's share of the weights is gone. Raises InputError where none is."""
         rounds = range(1, self.pruning.rounds + 1)
-        return next((each for each in rounds if self.remaining(each) <= 1 - self.target_removed), None)
+        found = next((each for each in rounds if self.remaining(each) <= 1 - self.target_removed), None)
+        if found is None:
+            raise InputError(
+                "no round removes as many weights", value=f"{self.target_removed:g}", next_step="add rounds"
+            )
+        return found
 
 
 def load_settings(path: Path = FROZEN) -> Settings:
@@ -112,6 +133,7 @@ def load_settings(path: Path = FROZEN) -> Settings:
             training=Training(**data.pop("training")),
             pruning=Pruning(**data.pop("pruning")),
             fine_tuning=FineTuning(**data.pop("fine_tuning")),
+            gradual=Gradual(**data.pop("gradual")),
             **data,
         )
     except (TypeError, KeyError) as error:
@@ -121,8 +143,9 @@ def load_settings(path: Path = FROZEN) -> Settings:
 def quick(settings: Settings) -> Settings:
     """The same arms with almost no training: shows that everything runs, and nothing else."""
     return dataclasses.replace(
-        settings, seeds=settings.seeds[:2],
+        settings, seeds=settings.seeds[:2], target_removed=0.5,
         training=dataclasses.replace(settings.training, steps=20, evaluate_every=10),
         pruning=dataclasses.replace(settings.pruning, rounds=2),
         fine_tuning=dataclasses.replace(settings.fine_tuning, steps=10),
+        gradual=dataclasses.replace(settings.gradual, steps=40, begin=4, end=20, every=4),
     )  # fmt: skip

@@ -11,17 +11,31 @@ import numpy as np
 
 from assay.claims.quality import Outcome
 from assay.referee.timing.student import student_quantile
-from benchmarks.tickets.lines import DENSE, DENSE_LONGER, FINE_TUNED, RANDOM, REINITIALISED, REWOUND
+from benchmarks.tickets.lines import (
+    DENSE,
+    DENSE_FALLING,
+    DENSE_LONGER,
+    FINE_TUNED,
+    GRADUAL,
+    ONCE,
+    RANDOM,
+    REINITIALISED,
+    REWOUND,
+)
 from benchmarks.tickets.settings import Settings
 
 Row = Mapping[str, Any]
 
 PRUNED = (REWOUND, REINITIALISED, RANDOM, FINE_TUNED)
-"""The arms that have rows after every round."""
+"""The arms that have rows after every round; the gradual one has them after the target's only."""
 REFERENCES = {
-    REWOUND: (DENSE,), REINITIALISED: (DENSE,), RANDOM: (DENSE,), FINE_TUNED: (DENSE, DENSE_LONGER)
-}  # fmt: skip
-"""What an arm must not be inferior to; fine-tuning has had more steps than dense, so dense gets as many too."""
+    REWOUND: (DENSE,),
+    REINITIALISED: (DENSE,),
+    RANDOM: (DENSE,),
+    FINE_TUNED: (DENSE, DENSE_LONGER),
+    GRADUAL: (DENSE, DENSE_FALLING),
+}
+"""What an arm must not be inferior to: where it has other steps or rates than dense, a dense one that has them too."""
 MEASURES = {"stopped": "at early stopping", "ended": "at the end"}
 
 
@@ -64,8 +78,8 @@ class Table:
             self._rows.setdefault((row["arm"], row["round"]), {})[row["seed"]] = row
 
     def rows(self, arm: str, round_: int) -> dict[int, Row]:
-        """By seed; dense was trained once, before the first round, and its rows stand for every round."""
-        return self._rows.get((arm, 0 if arm == DENSE else round_), {})
+        """By seed; those of an arm that is trained once, before the first round, stand for every round."""
+        return self._rows.get((arm, 0 if arm in ONCE else round_), {})
 
     def value(self, arm: str, round_: int, measure: str) -> Estimate | None:
         """Test accuracy as a share, or the early-stopping step."""

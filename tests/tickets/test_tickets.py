@@ -11,25 +11,29 @@ from assay.claims.quality import Outcome
 from assay.errors import InputError
 from assay.prune import full_mask
 from benchmarks.tickets.figures import Point, chart
+from benchmarks.tickets.gradients import Gradients
 from benchmarks.tickets.images import split
 from benchmarks.tickets.lines import (
     DENSE,
+    DENSE_FALLING,
     DENSE_LONGER,
     FINE_TUNED,
+    GRADUAL,
     LINES,
     RANDOM,
     REINITIALISED,
     REWOUND,
     Run,
     fine_tuning,
+    gradual,
     tickets,
 )
-from benchmarks.tickets.network import make_network, prune_round, random_mask, seed_for
+from benchmarks.tickets.network import make_network, prune_round, random_mask, seed_for, thin_gradually
 from benchmarks.tickets.record import Record
 from benchmarks.tickets.report import render
 from benchmarks.tickets.running import run_all
 from benchmarks.tickets.settings import load_settings
-from benchmarks.tickets.training import batches, train
+from benchmarks.tickets.training import Course, batches, train
 from benchmarks.tickets.verdicts import Table, estimate
 from tests.tickets.synthetic_images import SETTINGS, load
 
@@ -70,10 +74,10 @@ def test_an_interrupted_experiment_goes_on_and_gives_to_the_bit_what_an_uninterr
         assert first not in record.missing()
         run_all(record, SETTINGS, 1, load)
         assert record.missing() == []
-    assert "[3/3] seed 2, " in capsys.readouterr().out
+    assert "[5/5] seed 2, " in capsys.readouterr().out
     data = json.loads(path.read_text())
     lines = data["suites"]["lines"]
-    assert set(lines) == {"seed 1, tickets", "seed 1, fine-tuning", "seed 2, tickets", "seed 2, fine-tuning"}
+    assert set(lines) == {f"seed {seed}, {line}" for seed in (1, 2) for line in LINES}
     for seed in (1, 2):
         for name, line in LINES.items():
             again = trained(line(seed, PARTS, SETTINGS, lambda words: None))
@@ -97,9 +101,44 @@ def test_every_arm_keeps_exactly_as_many_weights_of_each_layer_as_the_settings_s
     assert not kept
 
 
+def test_gradual_pruning_takes_weights_step_by_step_until_exactly_the_targets_are_left():
+    rows = {row["arm"]: row for row in gradual(3, PARTS, SETTINGS, lambda words: None)}
+    left, everything = SETTINGS.kept(SETTINGS.target_round), SETTINGS.kept(0)
+    assert sum(rows[GRADUAL]["kept"]) == sum(left)
+    assert rows[GRADUAL]["kept"] != list(left), "layers are ranked together"
+    assert tuple(rows[DENSE_FALLING]["kept"]) == everything
+    assert len(rows[DENSE_FALLING]["losses"]) > len(rows[GRADUAL]["losses"]), "it may stop only where all are gone"
+    assert rows[GRADUAL]["step"] > SETTINGS.gradual.end
+    network = make_network(SETTINGS, 3)
+    mask, counts = full_mask(network), []
+    for step in range(SETTINGS.gradual.steps):
+        mask = thin_gradually(network, mask, step, SETTINGS)
+        counts.append(sum(int(each.sum()) for each in mask.values()))
+    shape = SETTINGS.gradual
+    assert counts[: shape.begin + 1] == [sum(everything)] * (shape.begin + 1)
+    assert counts[shape.begin :: shape.every] == sorted(counts[shape.begin :: shape.every], reverse=True)
+    middle = (shape.begin + shape.end) // 2
+    assert counts[middle] == sum(left) + round((sum(everything) - sum(left)) / 8)
+    assert set(counts[shape.end :]) == {sum(left)}
+
+
+def test_gradients_are_those_of_autograd():
+    network, part = make_network(SETTINGS, 5), PARTS.test
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    torch.nn.functional.cross_entropy(network(part.images), part.labels).backward()
+    expected = [parameter.grad for parameter in network.parameters()]
+    gradients = Gradients(network)
+    for labels in (part.labels.roll(1), part.labels):
+        gradients.write(part.images, labels)
+    for parameter, each in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, each, rtol=1e-4, atol=1e-6)
+        assert float(each.abs().max()) > 1e-3
+
+
 def test_training_learns_and_early_stopping_is_the_step_of_least_validation_loss():
     network = make_network(SETTINGS, 5)
-    row = train(network, full_mask(network), PARTS, SETTINGS, 6, 60)
+    row = train(network, full_mask(network), PARTS, SETTINGS, 6, Course(60))
     assert row["step"] == 10 * (1 + row["losses"].index(min(row["losses"])))
     assert row["losses"][-1] < row["losses"][0] / 2
     assert row["ended"] > 250
@@ -110,10 +149,10 @@ def test_training_learns_and_early_stopping_is_the_step_of_least_validation_loss
 def test_the_accuracy_at_early_stopping_is_of_the_weights_of_that_step():
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, rate=0.3))
     network = make_network(settings, 5)
-    row = train(network, full_mask(network), PARTS, settings, 6, 60)
+    row = train(network, full_mask(network), PARTS, settings, 6, Course(60))
     assert row["step"] < 60, "at this rate the loss ends higher than it was"
     shorter = make_network(settings, 5)
-    assert train(shorter, full_mask(shorter), PARTS, settings, 6, row["step"])["ended"] == row["stopped"]
+    assert train(shorter, full_mask(shorter), PARTS, settings, 6, Course(row["step"]))["ended"] == row["stopped"]
 
 
 def test_a_diverging_training_is_an_error_that_says_where():
@@ -121,25 +160,25 @@ def test_a_diverging_training_is_an_error_that_says_where():
     broken = dataclasses.replace(PARTS, validation=nothing)
     network = make_network(SETTINGS, 5)
     with pytest.raises(InputError, match="diverged\n  got: step 10"):
-        train(network, full_mask(network), broken, SETTINGS, 6, 20)
+        train(network, full_mask(network), broken, SETTINGS, 6, Course(20))
 
 
 def test_a_ticket_has_its_initial_weights_and_the_controls_change_one_thing_each(monkeypatch):
     begun = []
 
-    def note(network, mask, parts, settings, order, *rest):
+    def note(network, mask, parts, settings, order, course):
         begun.append(({name: each.detach().clone() for name, each in network.named_parameters()}, mask, order))
-        return train(network, mask, parts, settings, order, *rest)
+        return train(network, mask, parts, settings, order, course)
 
     monkeypatch.setattr("benchmarks.tickets.lines.train", note)
     tickets(4, PARTS, SETTINGS, lambda words: None)
     (dense, _, first), (ticket, mask, order), (new, same, order2), (chance, other, order3) = begun[:4]
     assert order == order2 == order3 != first
     for name, stays in mask.items():
-        assert torch.equal(ticket[name], dense[name] * stays)
+        assert torch.equal(ticket[name][stays], dense[name][stays])
         assert torch.equal(same[name], stays)
         assert not torch.equal(other[name], stays)
-        assert torch.equal(chance[name], dense[name] * other[name])
+        assert torch.equal(chance[name], dense[name])
         assert not bool((new[name][stays] == dense[name][stays]).any())
 
 
@@ -224,7 +263,7 @@ def test_the_report_shows_failures_and_refuses_other_settings():
     )
     assert "| random mask | dense | at early stopping | +3.00 |" in words
     assert words.count("other settings and are not shown") == 1
-    assert "Only 1 of 10 lines are done." in words
+    assert "Only 1 of 15 lines are done." in words
     assert set(pictures) == {"here-stopped.svg", "here-ended.svg", "here-step.svg"}
     for name in pictures:
         assert f"(figures/tickets/{name})" in words
