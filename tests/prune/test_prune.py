@@ -12,7 +12,8 @@ from assay.prune.masks import full_mask, kept_weights
 from assay.prune.registry import METHODS, make_hparams
 from tests.prune.models import IMAGES, Mixed, chain, vectors
 
-OPTIONS = {}
+QUICK = {"steps": 12, "interval": 3}
+OPTIONS = {"set": QUICK, "rigl": QUICK, "movement": {"steps": 5}, "synflow": {"steps": 10}, "sparsegpt": {"block": 16}}
 """What makes a method quick enough for tests."""
 
 

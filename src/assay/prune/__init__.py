@@ -15,20 +15,28 @@ from typing import Any
 
 _HOMES = {
     "METHODS": "assay.prune.registry",
+    "Arm": "assay.prune.controls",
     "Data": "assay.prune.protocol",
     "Hparams": "assay.prune.protocol",
     "Mask": "assay.prune.masks",
     "Masked": "assay.prune.training",
     "Pruned": "assay.prune.pruning",
+    "Rounds": "assay.prune.schedule",
+    "Sparsegpt": "assay.prune.methods.sparsegpt",
+    "TicketSearch": "assay.prune.tickets",
     "apply_mask": "assay.prune.masks",
     "check_mask": "assay.prune.masks",
     "density": "assay.prune.masks",
+    "find_tickets": "assay.prune.tickets",
     "full_mask": "assay.prune.masks",
     "keep_largest": "assay.prune.masks",
+    "make_arms": "assay.prune.controls",
     "make_hparams": "assay.prune.registry",
     "nonzero_mask": "assay.prune.masks",
     "prunable": "assay.prune.prunable",
     "prune": "assay.prune.pruning",
+    "prune_in_rounds": "assay.prune.schedule",
+    "reconstruct": "assay.prune.methods.sparsegpt",
 }
 
 __all__ = [*_HOMES]

@@ -19,6 +19,10 @@ Mask = Mapping[str, Tensor]
 that a mask does not name is never pruned, and is not counted in any share."""
 
 
+class EmptyLayerError(InputError):
+    """A layer would lose its last weight; `value` is its name."""
+
+
 def full_mask(model: nn.Module, names: Sequence[str] = ()) -> dict[str, Tensor]:
     """Everything stays: `prunable` says of what, and which errors are raised."""
     return {name: torch.ones_like(each, dtype=torch.bool) for name, each in prunable(model, names).items()}
@@ -74,17 +78,17 @@ def keep_largest(
         mask: what may stay; it is not changed.
         minimum: with one number for all: so many of each layer stay whatever the others' scores, or all it has.
 
-    Raises InputError for scores that do not fit, for more than there is, and for a layer that would lose its last
-    weight.
+    Raises InputError for scores that do not fit and for more than there is, EmptyLayerError for a layer that would
+    lose its last weight.
     """
     _check_scores(scores, mask)
     if isinstance(kept, int):
         found = _over_all(scores, kept, mask, minimum)
     else:
-        found = {name: _largest(scores[name], kept[name], each, name) for name, each in mask.items()}
+        found = {name: largest(scores[name], kept[name], each, name) for name, each in mask.items()}
     for name, each in found.items():
         if not bool(each.any()) and bool(mask[name].any()):
-            raise InputError(
+            raise EmptyLayerError(
                 "a layer would lose all its weights", value=name, rule="every layer keeps one weight at least",
                 next_step="prune less, keep a minimum of each layer, or rank within layers",
             )  # fmt: skip
@@ -92,19 +96,23 @@ def keep_largest(
 
 
 def _over_all(scores: Mapping[str, Tensor], kept: int, mask: Mask, minimum: int) -> dict[str, Tensor]:
-    sure = {name: _largest(scores[name], min(minimum, int(each.sum())), each, name) for name, each in mask.items()}
+    sure = {name: largest(scores[name], min(minimum, int(each.sum())), each, name) for name, each in mask.items()}
     rest = kept - kept_weights(sure)
     if rest < 0:
         raise InputError("the minimum of each layer is more than what is to stay", value=f"{minimum} in each of "
                          f"{len(mask)} layers", rule=f"{kept} weights in all")  # fmt: skip
     flat = torch.cat([scores[name].flatten() for name in mask])
     open_ = torch.cat([(each & ~sure[name]).flatten() for name, each in mask.items()])
-    found = _largest(flat, rest, open_, "all layers")
+    found = largest(flat, rest, open_, "all layers")
     parts = torch.split(found, [each.numel() for each in mask.values()])
     return {name: part.view_as(mask[name]) | sure[name] for name, part in zip(mask, parts, strict=True)}
 
 
-def _largest(scores: Tensor, kept: int, allowed: Tensor, name: str) -> Tensor:
+def largest(scores: Tensor, kept: int, allowed: Tensor, name: str) -> Tensor:
+    """Of one tensor exactly so many places of the largest scores, among those allowed; equal ones by position.
+
+    Raises InputError, with the name, for more than are allowed.
+    """
     places = allowed.flatten().nonzero().squeeze(1)
     if not 0 <= kept <= places.numel():
         raise InputError("so many weights cannot stay", value=f"{kept} in {name}", rule=f"from 0 to {places.numel()}")

@@ -103,9 +103,17 @@ def keep_ranked(scores: dict[str, Tensor], hparams: Ranked, mask: Mask) -> dict[
     return keep_largest(scores, share_out(kept, mask, hparams.minimum), mask)
 
 
+def open_weights(copied: nn.Module, mask: Mask) -> dict[str, nn.Parameter]:
+    """The weights that a mask names, frozen ones open to gradients now: of a working copy."""
+    weights = {name: copied.get_parameter(name) for name in mask}
+    for weight in weights.values():
+        weight.requires_grad_(True)
+    return weights
+
+
 @contextlib.contextmanager
 def working_copy(model: nn.Module, mask: Mask, seed: int) -> Iterator[nn.Module]:
-    """A copy of the model with the mask applied, its weights open to gradients, under random numbers of its own.
+    """A copy of the model with the mask applied, under random numbers of its own.
 
     Raises InputError for a mask that does not fit the model, and for a model that cannot be copied.
     """
@@ -116,8 +124,6 @@ def working_copy(model: nn.Module, mask: Mask, seed: int) -> Iterator[nn.Module]
                          rule="copy.deepcopy(model) works, so that the model itself stays as it is",
                          next_step="detach tensors that it keeps from a forward pass") from error  # fmt: skip
     apply_mask(copied, mask)
-    for name in mask:
-        copied.get_parameter(name).requires_grad_(True)
     devices = {each.device for each in model.parameters() if each.device.type == "cuda"}
     with torch.random.fork_rng(sorted(devices, key=str)), torch.enable_grad():
         torch.manual_seed(seed)

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import InputError
+from assay.prune.methods.dynamic import Dynamic
+from assay.prune.methods.grasp import Grasp, grasp
 from assay.prune.methods.magnitude import magnitude
+from assay.prune.methods.movement import Movement, movement
 from assay.prune.methods.random import random
+from assay.prune.methods.rigl import rigl
+from assay.prune.methods.set import set_
+from assay.prune.methods.snip import Snip, snip
+from assay.prune.methods.sparsegpt import Sparsegpt, sparsegpt
+from assay.prune.methods.synflow import Synflow, synflow
+from assay.prune.methods.wanda import Calibrated, wanda
 from assay.prune.protocol import Hparams, Method, Ranked
 
 
@@ -24,6 +33,14 @@ class Entry:
 METHODS: dict[str, Entry] = {
     "magnitude": Entry(magnitude, Ranked, needs_data=False),
     "random": Entry(random, Ranked, needs_data=False),
+    "snip": Entry(snip, Snip, needs_data=True),
+    "grasp": Entry(grasp, Grasp, needs_data=True),
+    "synflow": Entry(synflow, Synflow, needs_data=False),
+    "set": Entry(set_, Dynamic, needs_data=True),
+    "rigl": Entry(rigl, Dynamic, needs_data=True),
+    "movement": Entry(movement, Movement, needs_data=True),
+    "wanda": Entry(wanda, Calibrated, needs_data=True),
+    "sparsegpt": Entry(sparsegpt, Sparsegpt, needs_data=True),
 }
 """A new one is a file in methods/ and a line here."""
 

@@ -7,10 +7,13 @@ optimiser keeps for them after it. The model's forward pass stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 
 from assay.prune.masks import Mask, check_mask
+from assay.prune.protocol import Data
 
 
 class Masked:
@@ -54,6 +57,17 @@ class Masked:
         self.before_step()
         self.after_step()
 
+    def step(self) -> None:
+        """The optimiser's step between both, and no gradients after it."""
+        self.before_step()
+        self._optimizer.step()
+        self.after_step()
+        self._optimizer.zero_grad()
+
+    def zero_grad(self) -> None:
+        """The optimiser's."""
+        self._optimizer.zero_grad()
+
     @torch.no_grad()
     def before_step(self) -> None:
         """Clear the gradients of pruned weights."""
@@ -69,3 +83,32 @@ class Masked:
             for kept in self._optimizer.state.get(parameter, {}).values():
                 if isinstance(kept, Tensor) and kept.shape == parameter.shape:
                     kept.masked_fill_(gone, 0.0)
+
+
+def train(
+    model: nn.Module, data: Data, masked: Masked, steps: Iterable[int],
+    before_update: Callable[[int], object] | None = None, penalty: Callable[[], Tensor] | None = None,
+) -> list[float]:  # fmt: skip
+    """Train a model in training mode, in place, on the batches of these numbers; returns their losses.
+
+    Args:
+        model: the masked one.
+        data: its loss and batches.
+        masked: the same model with its mask and optimiser.
+        steps: numbers of batches, one a step.
+        before_update: called with the step when gradients are there and not masked yet; what is true skips the update.
+        penalty: is added to the loss, and not returned.
+
+    Raises InputError for a loss that fails or is not finite.
+    """
+    model.train()
+    losses = []
+    for step in steps:
+        loss = data.loss_of(model, step)
+        losses.append(float(loss.detach()))
+        masked.zero_grad()
+        torch.autograd.backward(loss if penalty is None else loss + penalty())
+        if before_update is None or not before_update(step):
+            masked.step()
+    masked.zero_grad()
+    return losses

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ def random(hparams: Ranked, model: nn.Module, data: Data | None, mask: Mask) -> 
     return keep_ranked(scores, hparams, mask)
 
 
-def random_scores(weights: dict[str, nn.Parameter], seed: int) -> dict[str, Tensor]:
+def random_scores(weights: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
     """Uniform float64 scores of the weights' shapes, the same on every device."""
     drawing = torch.Generator().manual_seed(seed)
     return {
