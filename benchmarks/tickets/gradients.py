@@ -13,8 +13,8 @@ class Gradients:
     a busy two-core machine.
     """
 
-    def __init__(self, network: nn.Sequential) -> None:
-        self._layers = [module for module in network if isinstance(module, nn.Linear)]
+    def __init__(self, network: nn.Module) -> None:
+        self._layers = [module for module in network.children() if isinstance(module, nn.Linear)]
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
 

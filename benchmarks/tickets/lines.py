@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import nn
 
-from assay.prune import Mask, full_mask
+from assay.prune import Mask, controls, full_mask
 from benchmarks.tickets.images import Parts
-from benchmarks.tickets.network import make_network, prune_round, random_mask, seed_for, thin_gradually
+from benchmarks.tickets.network import make_network, prune_round, seed_for, thin_gradually
 from benchmarks.tickets.settings import Settings
 from benchmarks.tickets.training import Course, train
 
@@ -56,11 +56,10 @@ def tickets(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
     arms.train(DENSE, 0, network, mask)
     for round_ in range(1, settings.pruning.rounds + 1):
         mask = prune_round(network, mask, settings, round_)
-        network = copy.deepcopy(start)
-        arms.train(REWOUND, round_, network, mask)
-        arms.train(REINITIALISED, round_, make_network(settings, seed_for(seed, "new weights", round_)), mask)
-        chance = random_mask(start, settings, round_, seed_for(seed, "mask", round_))
-        arms.train(RANDOM, round_, copy.deepcopy(start), chance)
+        fresh = partial(make_network, settings, seed_for(seed, "new weights", round_))
+        network = arms.begin(REWOUND, round_, controls.rewound(start, mask))
+        arms.begin(REINITIALISED, round_, controls.reinitialised(start, mask, 0, fresh))
+        arms.begin(RANDOM, round_, controls.random_mask(start, mask, seed_for(seed, "mask", round_)))
     return arms.rows
 
 
@@ -104,7 +103,12 @@ class _Arms:
         self._seed, self._parts, self._settings, self._say = seed, parts, settings, say
         self.rows: list[Row] = []
 
-    def train(self, arm: str, round_: int, network: nn.Sequential, mask: Mask, course: Course | None = None) -> None:
+    def begin(self, arm: str, round_: int, start: controls.Start) -> nn.Module:
+        """Train as the paper does from where a control begins. Returns the trained network."""
+        self.train(arm, round_, start.model, start.mask)
+        return start.model
+
+    def train(self, arm: str, round_: int, network: nn.Module, mask: Mask, course: Course | None = None) -> None:
         """From what the network's weights are now; without a course as the paper does, at a constant rate."""
         course = course or Course(self._settings.training.steps)
         order = seed_for(self._seed, "order", 0 if arm == GRADUAL else round_, course.steps)

@@ -1,4 +1,4 @@
-"""LeNet-300-100 (LeCun et al., Proceedings of the IEEE 1998), and the masks and weights of the arms."""
+"""LeNet-300-100 (LeCun et al., Proceedings of the IEEE 1998), and which of its weights go."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.identity import identity
-from assay.prune import Mask, full_mask, keep_largest
-from assay.prune.methods.random import random_scores
+from assay.prune import Mask, keep_largest
 from benchmarks.tickets.settings import Settings
 
 
@@ -32,14 +31,8 @@ def make_network(settings: Settings, seed: int) -> nn.Sequential:
 
 def prune_round(network: nn.Module, mask: Mask, settings: Settings, round_: int) -> dict[str, Tensor]:
     """The mask after so many rounds: of what is left in each layer the largest weights stay."""
-    return keep_largest(_sizes(network, mask), _kept(mask, settings, round_), mask)
-
-
-def random_mask(network: nn.Module, settings: Settings, round_: int, seed: int) -> dict[str, Tensor]:
-    """As many weights of each layer as after so many rounds, drawn by chance."""
-    everything = full_mask(network)
-    scores = random_scores({name: network.get_parameter(name) for name in everything}, seed)
-    return keep_largest(scores, _kept(everything, settings, round_), everything)
+    kept = dict(zip(mask, settings.kept(round_), strict=True))
+    return keep_largest(_sizes(network, mask), kept, mask)
 
 
 def thin_gradually(network: nn.Module, mask: Mask, step: int, settings: Settings) -> Mask:
@@ -59,7 +52,3 @@ def thin_gradually(network: nn.Module, mask: Mask, step: int, settings: Settings
 
 def _sizes(network: nn.Module, mask: Mask) -> dict[str, Tensor]:
     return {name: network.get_parameter(name).detach().abs() for name in mask}
-
-
-def _kept(mask: Mask, settings: Settings, round_: int) -> dict[str, int]:
-    return dict(zip(mask, settings.kept(round_), strict=True))

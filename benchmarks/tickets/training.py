@@ -37,7 +37,7 @@ class Course:
 
 
 def train(
-    network: nn.Sequential, mask: Mask, parts: Parts, settings: Settings, order: int, course: Course
+    network: nn.Module, mask: Mask, parts: Parts, settings: Settings, order: int, course: Course
 ) -> dict[str, Any]:
     """Train in place and say what came of it.
 
@@ -92,12 +92,12 @@ def batches(images: int, batch: int, seed: int, steps: int) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def validation_loss(network: nn.Sequential, part: Part) -> float:
+def validation_loss(network: nn.Module, part: Part) -> float:
     """Mean cross-entropy."""
     return float(functional.cross_entropy(network(part.images), part.labels))
 
 
 @torch.inference_mode()
-def count_correct(network: nn.Sequential, part: Part) -> int:
+def count_correct(network: nn.Module, part: Part) -> int:
     """How many images get their own label."""
     return int((network(part.images).argmax(1) == part.labels).sum())
