@@ -53,4 +53,5 @@ def split(training: Part, test: Part, settings: Settings) -> Parts:
         raise InputError("too few images", value=f"{count}, {held} of them for validation", rule="a batch is left")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(settings.images.split_seed))
     chosen, rest = order[:held], order[held:]
-    return Parts(*(Part(training.images[each], training.labels[each]) for each in (rest, chosen)), test)
+    trained, watched = (Part(training.images[each], training.labels[each]) for each in (rest, chosen))
+    return Parts(trained, watched, test)

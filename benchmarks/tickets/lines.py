@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import nn
 
-from assay.prune import Mask, controls, full_mask
+from assay.prune import controls
+from assay.prune.masks import Mask, full_mask
 from benchmarks.tickets.images import Parts
 from benchmarks.tickets.network import make_network, prune_round, seed_for, thin_gradually
 from benchmarks.tickets.settings import Settings
@@ -52,7 +53,8 @@ def tickets(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
     """
     arms = _Arms(seed, parts, settings, say)
     start = make_network(settings, seed_for(seed, "weights"))
-    network, mask = copy.deepcopy(start), full_mask(start)
+    mask: Mask = full_mask(start)
+    network: nn.Module = copy.deepcopy(start)
     arms.train(DENSE, 0, network, mask)
     for round_ in range(1, settings.pruning.rounds + 1):
         mask = prune_round(network, mask, settings, round_)

@@ -151,11 +151,10 @@ def _summary(found: Table) -> Iterator[str]:
 
 
 def _tables(found: Table) -> Iterator[str]:
-    accuracy, step = _percent, _steps
     for measure, words in MEASURES.items():
-        yield from _values(found, measure, f"Test accuracy {words}, %", accuracy)
+        yield from _values(found, measure, f"Test accuracy {words}, %", _percent)
         yield from _differences(found, measure, words)
-    yield from _values(found, "step", "Early-stopping step", step)
+    yield from _values(found, "step", "Early-stopping step", _steps)
 
 
 def _values(found: Table, measure: str, title: str, words: Callable[[Estimate | None], str]) -> Iterator[str]:
