@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -58,9 +60,10 @@ def _run(arguments: argparse.Namespace) -> None:
         results.begin("runs", fixed, arguments.quick, arguments.resume) as record,
     ):
         record.total = arguments.seeds
-        for seed in range(1, arguments.seeds + 1):
-            if not record.has(f"seed {seed}"):
-                row = measure(seed, settings, corpus, arguments.steps)
+        seeds = [seed for seed in range(1, arguments.seeds + 1) if not record.has(f"seed {seed}")]
+        work = partial(measure, settings=settings, corpus=corpus, steps=arguments.steps)
+        with get_context("spawn").Pool(arguments.workers, torch.set_num_threads, (1,)) as pool:
+            for row in pool.imap_unordered(work, seeds):
                 record.add(row, "diverged" if row["dense"] is None else f"dense {row['dense']:.4f} bits per byte")
 
 
@@ -68,6 +71,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pruners", description=__doc__)
     parser.add_argument("command", choices=("run", "report"))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1, help="seeds at once, one thread each")
     parser.add_argument("--steps", type=int, help="of training (default: as benchmarks/moe has it)")
     parser.add_argument("--text", type=Path, help="another text than Debian's dict-gcide")
     parser.add_argument("--json", type=Path, help="the file of results (default: this machine's in docs/data/pruners)")

@@ -44,18 +44,28 @@ def correlated(width, outputs=3):
     return Data(get_batch, cross_entropy)
 
 
-def test_wanda_is_a_loop_over_rows_with_inputs_of_the_layers_pruned_before():
-    model, data = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)).double(), correlated(8)
-    found = wanda(Calibrated(sparsity=0.5, batches=2), model, data, full_mask(model))
-    x = torch.cat([data.get_batch(number)[0] for number in range(2)])
+def wanda_by_a_loop(model, x, pruned_before):
+    """The masks of both layers, with the second one's inputs from a pruned first layer or from the dense one."""
+    found = {}
     for at in (0, 2):
         weight = model[at].weight.detach().clone()
         for row in weight:
             scores = [abs(float(w)) * float(x[:, column].norm()) for column, w in enumerate(row)]
             for column in sorted(range(len(scores)), key=scores.__getitem__)[: len(scores) // 2]:
                 row[column] = 0
-        assert torch.equal(weight != 0, found[f"{at}.weight"])
-        x = torch.relu(x @ weight.T + model[at].bias.detach())
+        found[f"{at}.weight"] = weight != 0
+        used = weight if pruned_before else model[at].weight.detach()
+        x = torch.relu(x @ used.T + model[at].bias.detach())
+    return found
+
+
+def test_wanda_is_a_loop_over_rows_with_inputs_of_the_layers_pruned_before():
+    model, data = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 12)).double(), correlated(8)
+    found = wanda(Calibrated(sparsity=0.5, batches=2), model, data, full_mask(model))
+    x = torch.cat([data.get_batch(number)[0] for number in range(2)])
+    expected, other = wanda_by_a_loop(model, x, True), wanda_by_a_loop(model, x, False)
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert not torch.equal(expected["2.weight"], other["2.weight"]), "else this test would tell nothing"
 
 
 def test_wanda_keeps_the_same_number_in_every_row_to_within_one():
@@ -80,22 +90,36 @@ def error_of(weight, pruned, x):
     return float(((weight - pruned) @ x.T).square().sum())
 
 
-def test_sparsegpt_is_optimal_brain_surgery_column_by_column():
+@pytest.mark.parametrize("block", [6, 3, 4, 1])
+def test_sparsegpt_is_optimal_brain_surgery_column_by_column(block):
     """Against the definition, with the inverse of what is left of the Hessian computed anew for each column."""
     torch.manual_seed(3)
-    weight, x = torch.randn(3, 6).double(), correlated(6).get_batch(0)[0]
+    weight, x = torch.randn(4, 6).double(), correlated(6).get_batch(0)[0]
     hessian = 2 * x.T @ x
-    mask, found = solve(weight[None], damped(hessian[None], 0.0, ""), torch.ones(1, 3, 6, dtype=torch.bool), 9, block=6)
+    ones = torch.ones(1, 4, 6, dtype=torch.bool)
+    mask, found = solve(weight[None], damped(hessian[None], 0.0, ""), ones, 12, block)
     inverses = [torch.linalg.inv(hessian[at:, at:]) for at in range(6)]
-    scores = weight.square() / torch.stack([each[0, 0] for each in inverses])
-    expected_mask = scores >= scores.flatten().sort().values[9]
-    assert torch.equal(mask[0], expected_mask)
-    expected = weight.clone()
-    for row in range(3):
-        for at in range(6):
-            if not expected_mask[row, at]:
-                expected[row, at:] -= expected[row, at].clone() / inverses[at][0, 0] * inverses[at][:, 0]
-    torch.testing.assert_close(found[0], expected * expected_mask, rtol=1e-8, atol=1e-10)
+    expected, kept = weight.clone(), torch.zeros(4, 6, dtype=torch.bool)
+    for first in range(0, 6, block):
+        columns = slice(first, min(first + block, 6))
+        scores = expected[:, columns].square() / torch.stack([each[0, 0] for each in inverses[columns]])
+        kept[:, columns] = scores > scores.flatten().sort().values[scores.numel() // 2 - 1]
+        for at in range(columns.start, columns.stop):
+            for row in range(4):
+                if not kept[row, at]:
+                    expected[row, at:] -= expected[row, at].clone() / inverses[at][0, 0] * inverses[at][:, 0]
+    assert torch.equal(mask[0], kept)
+    torch.testing.assert_close(found[0], expected * kept, rtol=1e-8, atol=1e-10)
+
+
+def test_sparsegpt_reconstructs_a_layer_for_the_inputs_that_the_layers_before_it_give_now():
+    model, data = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 12)).double(), correlated(8)
+    found = reconstruct(Sparsegpt(sparsity=0.5), model, data, full_mask(model))
+    alone = reconstruct(Sparsegpt(sparsity=0.5), model, data, full_mask(model, ["2.weight"]))
+    assert not torch.allclose(alone.weights["2.weight"], found.weights["2.weight"])
+    model[0].weight.data = found.weights["0.weight"]
+    after = reconstruct(Sparsegpt(sparsity=0.5), model, data, full_mask(model, ["2.weight"]))
+    torch.testing.assert_close(after.weights["2.weight"], found.weights["2.weight"])
 
 
 def test_sparsegpts_error_lies_between_the_least_squares_of_its_mask_and_the_same_mask_without_an_update():

@@ -122,6 +122,7 @@ def test_synflow_also_conserves_through_convolutions_pooling_and_trained_normali
     _make_a_flow(model)
     first, last = (float(each.sum()) for each in flow_scores(model, full_mask(model), (2, 6, 6)).values())
     assert first == pytest.approx(last, rel=1e-12)
+    assert first > 0.1
 
 
 def test_synflow_never_empties_a_layer_where_magnitude_does():
@@ -200,8 +201,8 @@ def test_sparse_training_keeps_the_counts_of_its_start_and_moves(name):
     assert any(not torch.equal(found[n], start[n]) for n in start)
 
 
-@pytest.mark.parametrize("cosine", [True, False])
-def test_the_fraction_that_moves_falls_as_half_a_cosine_or_not_at_all(cosine, monkeypatch):
+@pytest.mark.parametrize("name", ["set", "rigl"])
+def test_the_fraction_that_moves_falls_as_half_a_cosine_in_rigl_and_stays_in_set(name, monkeypatch):
     model, fractions = chain(10, 100, 3), []
 
     def note(mask, weights, scores, fraction):
@@ -210,9 +211,20 @@ def test_the_fraction_that_moves_falls_as_half_a_cosine_or_not_at_all(cosine, mo
 
     monkeypatch.setattr(dynamic, "drop_and_grow", note)
     hparams = Dynamic(sparsity=0.5, steps=50, interval=10, fraction=0.4, end=0.8)
-    dynamic.train_moving(hparams, model, vectors(10), full_mask(model), lambda weights, seed: {}, cosine)
-    expected = [0.4 * (1 + math.cos(math.pi * step / 40)) / 2 if cosine else 0.4 for step in (10, 20, 30)]
+    prune.METHODS[name].method(hparams, model, vectors(10), full_mask(model))
+    expected = [0.4 * (1 + math.cos(math.pi * step / 40)) / 2 if name == "rigl" else 0.4 for step in (10, 20, 30)]
     assert fractions == pytest.approx(expected)
+
+
+def test_rigl_grows_where_the_gradient_is_largest_of_either_sign():
+    model = nn.Linear(6, 1, bias=False).double()
+    model.weight.data = torch.tensor([[0.1, 0.2, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    data = Data(lambda n: (torch.randn(64, 6, generator=torch.Generator().manual_seed(n)).double(),),
+                lambda model, x: (model(x)[:, 0] - 5 * x[:, 2] + 3 * x[:, 3]).square().mean(),
+                lambda model: torch.optim.SGD(model.parameters(), 1e-4))  # fmt: skip
+    hparams = Dynamic(sparsity=4 / 6, steps=3, interval=1, fraction=0.99, end=0.99)  # one weight moves, at step 1
+    found = prune.METHODS["rigl"].method(hparams, model, data, {"weight": model.weight != 0})
+    assert found["weight"].tolist() == [[False, True, True, False, False, False]]
 
 
 def test_erdos_renyi_kernel_counts_are_in_proportion_to_the_sum_of_a_layers_sizes():
