@@ -20,7 +20,7 @@ from benchmarks.moe.settings import load_settings
 from benchmarks.moe.settings import quick as quick_settings
 from benchmarks.moe.text import load_corpus
 from benchmarks.pruners.report import render
-from benchmarks.pruners.ways import ARM, BATCHES, CHUNKS, NAMES, RATE, SPARSITIES, measure
+from benchmarks.pruners.ways import ARM, BATCHES, CHUNKS, NAMES, SPARSITIES, STEPS, TRIAL, measure
 from benchmarks.referee.results import ROOT, Results, this_processor
 
 DATA = ROOT / "docs" / "data" / "pruners"
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = quick_settings(load_settings()) if arguments.quick else load_settings()
     corpus = load_corpus(settings, arguments.text)
     fixed = {
-        "arm": ARM, "rate": RATE, "sparsities": SPARSITIES, "names": NAMES, "chunks": CHUNKS, "batches": BATCHES,
+        "arm": ARM, "rate": TRIAL.rate, "beta2": TRIAL.beta2, "sparsities": SPARSITIES, "names": NAMES, "chunks": CHUNKS, "batches": BATCHES,
         "steps": arguments.steps, "text_sha256": corpus.sha256, "model_settings": settings.identity,
     }  # fmt: skip
     with (
@@ -72,7 +72,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("command", choices=("run", "report"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1, help="seeds at once, one thread each")
-    parser.add_argument("--steps", type=int, help="of training (default: as benchmarks/moe has it)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
     parser.add_argument("--text", type=Path, help="another text than Debian's dict-gcide")
     parser.add_argument("--json", type=Path, help="the file of results (default: this machine's in docs/data/pruners)")
     parser.add_argument("--table", type=Path, default=TABLE, help="where the report goes")

@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import nn
 
-from assay.prune import controls
-from assay.prune.masks import Mask, full_mask
+from assay.pruning import controls
+from assay.pruning.masks import Mask, full_mask
 from benchmarks.tickets.images import Parts
 from benchmarks.tickets.network import make_network, prune_round, seed_for, thin_gradually
 from benchmarks.tickets.settings import Settings

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.core.identity import identity
-from assay.prune.masks import Mask, keep_largest
+from assay.pruning.masks import Mask, keep_largest
 from benchmarks.tickets.settings import Settings
 
 

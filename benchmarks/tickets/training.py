@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.errors import InputError
-from assay.prune.masks import Mask
-from assay.prune.training import Masked
+from assay.pruning.masks import Mask
+from assay.pruning.training import Masked
 from benchmarks.tickets.gradients import Gradients
 from benchmarks.tickets.images import Part, Parts
 from benchmarks.tickets.settings import Settings

@@ -26,6 +26,7 @@ _HOMES = {
     "optimize": "assay.api",
     "judge_model": "assay.claims.judging",
     "compress_training": "assay.compress.run",
+    "prune": "assay.pruning.model",
     "apply": "assay.api",
     "apply_to_training": "assay.api",
     "Referee": "assay.referee.judge",

@@ -13,7 +13,7 @@ FLOORS = [
     {"machine"},
     {"native", "datasets"},
     {"sandbox", "sparse"},
-    {"tasks", "build", "moe", "prune", "export"},
+    {"tasks", "build", "moe", "pruning", "export"},
     {"referee", "checkpoints"},
     {"search"},
     {"report"},

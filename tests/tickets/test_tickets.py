@@ -9,7 +9,7 @@ import torch
 
 from assay.claims.quality import Outcome
 from assay.errors import InputError
-from assay.prune import full_mask
+from assay.pruning import full_mask
 from benchmarks.tickets.figures import Point, chart
 from benchmarks.tickets.gradients import Gradients
 from benchmarks.tickets.images import split

@@ -15,7 +15,7 @@ from assay.compress.finishing import first_inputs, resizable_layers, smaller
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
-from assay.prune.adapters.structured import prune_channels
+from assay.pruning.adapters.structured import prune_channels
 
 _HALVINGS = 7
 """The share of channels is found to a 128th: finer than a layer of a hundred channels can follow."""

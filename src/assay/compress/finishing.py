@@ -1,6 +1,6 @@
 """A model with zeros becomes one without them: units that do nothing go, and layers leave out the zeros that are left.
 
-What can go is decided by `assay.prune.shrink`. A linear layer that still has many zeros becomes a SparseLinear where
+What can go is decided by `assay.pruning.shrink`. A linear layer that still has many zeros becomes a SparseLinear where
 that is faster here, for as many rows as the claim is about; others keep their zeros, which then cost what weights cost.
 """
 
@@ -20,7 +20,7 @@ from assay.checkpoints.conversions.pruned import CONVOLUTIONS, NORMS, to_pruned,
 from assay.checkpoints.conversions.replacing import replace_module
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
-from assay.prune.shrink import shrink
+from assay.pruning.shrink import shrink
 
 _LEAST_ZEROS = 0.6
 """Below, SparseLinear reads more than a dense product does at more than a few rows (assay.sparse.unstructured)."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.errors import InputError
-from assay.prune.registry import METHODS
+from assay.pruning.registry import METHODS
 from assay.sparse.layout import check_block
 
 _MIXTURE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -79,7 +79,7 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Linear layers and convolutions lose this share of their weights, by a method of `assay.prune` or whole channels.
+    """Linear layers and convolutions lose this share of their weights, by a method of assay.pruning or as channels.
 
     Raises InputError for what is no share, and for a method that there is not.
     """

@@ -1,7 +1,7 @@
 """Single weights go while the model trains, and stay at zero; masks are in the training's state, not in the model's
 forward pass.
 
-Magnitude prunes in steps (`schedule.py`); every other method of `assay.prune` decides once, before
+Magnitude prunes in steps (`schedule.py`); every other method of `assay.pruning` decides once, before
 the first step, from the dense model and batches of the training.
 """
 
@@ -21,10 +21,10 @@ from assay.compress.schedule import Schedule
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
-from assay.prune import Data, Masked, full_mask
-from assay.prune.methods.sparsegpt import Sparsegpt, reconstruct
-from assay.prune.prunable import prunable
-from assay.prune.registry import find_method, make_hparams
+from assay.pruning import Data, Masked, full_mask
+from assay.pruning.methods.sparsegpt import Sparsegpt, reconstruct
+from assay.pruning.registry import find_method, make_hparams
+from assay.pruning.weights import prunable
 
 GRADUAL = "magnitude"
 """The method that goes in steps: all that it needs is the weights."""

@@ -1,0 +1,52 @@
+"""Pruning: which weights of a model can go, masks that keep them at zero, and controls that tell what that is worth.
+
+    from assay import pruning
+
+    pruned = pruning.prune(model, "magnitude", sparsity=0.9)
+    pruned.model, pruned.mask
+
+Names load on first use: they need torch, which takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "METHODS": "assay.pruning.registry",
+    "Arm": "assay.pruning.controls",
+    "Data": "assay.pruning.protocol",
+    "Hparams": "assay.pruning.protocol",
+    "Mask": "assay.pruning.masks",
+    "Masked": "assay.pruning.training",
+    "Pruned": "assay.pruning.model",
+    "Rounds": "assay.pruning.schedule",
+    "Sparsegpt": "assay.pruning.methods.sparsegpt",
+    "TicketSearch": "assay.pruning.tickets",
+    "apply_mask": "assay.pruning.masks",
+    "check_mask": "assay.pruning.masks",
+    "density": "assay.pruning.masks",
+    "find_tickets": "assay.pruning.tickets",
+    "full_mask": "assay.pruning.masks",
+    "keep_largest": "assay.pruning.masks",
+    "make_arms": "assay.pruning.controls",
+    "make_hparams": "assay.pruning.registry",
+    "nonzero_mask": "assay.pruning.masks",
+    "prunable": "assay.pruning.weights",
+    "prune": "assay.pruning.model",
+    "prune_in_rounds": "assay.pruning.schedule",
+    "reconstruct": "assay.pruning.methods.sparsegpt",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
