@@ -52,8 +52,8 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = quick_settings(load_settings()) if arguments.quick else load_settings()
     corpus = load_corpus(settings, arguments.text)
     fixed = {
-        "arm": ARM, "rate": TRIAL.rate, "beta2": TRIAL.beta2, "sparsities": SPARSITIES, "names": NAMES, "chunks": CHUNKS, "batches": BATCHES,
-        "steps": arguments.steps, "text_sha256": corpus.sha256, "model_settings": settings.identity,
+        "arm": ARM, "rate": TRIAL.rate, "beta2": TRIAL.beta2, "sparsities": SPARSITIES, "names": NAMES,
+        "chunks": CHUNKS, "batches": BATCHES, "steps": arguments.steps, "text_sha256": corpus.sha256,
     }  # fmt: skip
     with (
         Results(arguments.json or DATA / f"{this_processor()}.json") as results,
