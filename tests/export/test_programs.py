@@ -88,6 +88,15 @@ def test_zero_weights_leave_no_code_and_zero_rows_become_constants():
         assert np.array_equal(host.run(np.ones((2, 5))), [[0.5, -7.25, 1.0]] * 2)
 
 
+def test_weights_that_only_ever_see_padding_leave_a_constant():
+    weight = np.ones((2, 1, 3, 3), np.float32)
+    weight[:, :, 1, 1] = 0
+    conv = Conv(weight, np.array([0.5, -2.0], np.float32), Window((3, 3), padding=(1, 1)))
+    network = Network((1, 1, 1), (Layer(conv, (0,), (1, 1, 1)),))
+    for form in (None, *Form):
+        assert run(network, np.ones((2, 1), np.float32), form=form).tolist() == [[0.5, -2.0]] * 2
+
+
 @pytest.mark.parametrize("bits", [8, 32])
 def test_a_program_includes_stdint_only_and_calls_nothing(tmp_path, bits):
     network, rng = random_network(4)
