@@ -146,5 +146,5 @@ NETWORKS: dict[str, Callable[[int], Subject]] = {
     "life, by hand": life_by_hand,
     "life, by hand, a board": life_board,
 }
-UNSEEDED = frozenset({"life, by hand"})
-"""Where seeds would repeat the same row."""
+UNSEEDED = frozenset({"life, by hand", "life, by hand, a board"})
+"""Where other seeds would add nothing."""
