@@ -54,7 +54,7 @@ def export_network(what: Path, output: Path, options: NetworkOptions, as_json: b
         raise InputError("nothing can be measured like this", value=f"--device {options.device}",
                          rule=f"one of {', '.join(DEVICES)}; with --c99, and memory of the program's own")  # fmt: skip
     settings = exporting.ExportSettings(options.name, options.bits, options.argmax, options.binary_inputs,
-                              not options.caller_memory, _form(options.form))  # fmt: skip
+                              not options.caller_memory, _form(options.form), options.device)  # fmt: skip
     results: dict[str, Any] = {}
     with ProgressLine() as progress:
         progress("loading the model", 0.0)
