@@ -19,7 +19,7 @@ SCORE, UNIT = "share of wrong answers", "share"
 def make_model() -> nn.Module:
     """Three convolutions with batch norms, and two linear layers: 28 x 28 pixels to 10 logits."""
     return nn.Sequential(
-        *convolution(1, 32), nn.MaxPool2d(2), *convolution(32, 64), *convolution(64, 64), nn.MaxPool2d(2),
+        *convolution(1, 32), *convolution(32, 64), nn.MaxPool2d(2), *convolution(64, 64), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, 10),
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _run(record: Record, quick: bool) -> None:
-    names = [name for name in NETWORKS if not quick or name in UNSEEDED]
+    names = [name for name in NETWORKS if not quick or name == "life, by hand"]
     jobs = [(name, seed) for name in names for seed in ((0,) if quick or name in UNSEEDED else SEEDS)]
     devices = {seed: [d for d in all_devices() if seed == 0 or d not in ONE_SEED_DEVICES] for seed in SEEDS}
     record.total = 2 * sum(len(devices[seed]) for _, seed in jobs)

@@ -25,8 +25,8 @@ def measure_network(name: str, seed: int, devices: tuple[str, ...]) -> Iterator[
     """A row for each width of numbers and each device; what cannot be built or run is a row with its reason."""
     subject = NETWORKS[name](seed)
     targets = subject.targets.reshape(len(subject.inputs), -1).numpy()
-    for bits in BITS:
-        exported = _export(subject, bits)
+    for bits, device in ((bits, device) for bits in BITS for device in devices):
+        exported = _export(subject, bits, device)
         kept, of = exported.case.read.weights
         common = {
             "network": name, "seed": seed, "bits": bits, "weights": of, "nonzero": kept,
@@ -34,18 +34,17 @@ def measure_network(name: str, seed: int, devices: tuple[str, ...]) -> Iterator[
             "arena_bytes": exported.program.arena_bytes, "inputs": len(targets),
             "right_in_pytorch": exported.agreement.right_before, "decisions": int(targets.size),
             "other_decisions_on_host": exported.agreement.other_decisions,
-            "accepted": exported.agreement.accepted,
+            "accepted": exported.agreement.accepted, "device": device,
         }  # fmt: skip
-        for device in devices:
-            try:
-                yield common | {"device": device} | _emulated(exported, subject, targets, device)
-            except AssayError as error:
-                yield common | {"device": device, "failed": " ".join(str(error).split())[:300]}
+        try:
+            yield common | _emulated(exported, subject, targets, device)
+        except AssayError as error:
+            yield common | {"failed": " ".join(str(error).split())[:300]}
 
 
-def _export(subject: Subject, bits: int) -> Exported:
+def _export(subject: Subject, bits: int, device: str) -> Exported:
     data = Data(subject.inputs, subject.calibration, subject.targets.numpy())
-    return export_c99(subject.model, data, ExportSettings(bits=bits, decides=subject.decides))
+    return export_c99(subject.model, data, ExportSettings(bits=bits, decides=subject.decides, device=device))
 
 
 def _emulated(exported: Exported, subject: Subject, targets: Array, device: str) -> Row:

@@ -1,7 +1,9 @@
 """The networks that are measured: one function each, from a seed to a subject.
 
-Another one is a function and a line in NETWORKS. One that was trained elsewhere is `from_file`'s: weights in
-safetensors or JSON (names to nested lists), into a module of the same names.
+Another one is a function and a line in NETWORKS. Weights that were trained elsewhere come from a file, safetensors or
+JSON (names to nested lists), into a module of the same names; for the Game of Life it is one line:
+
+    "life, trained": lambda seed: life_patches(from_file(PATH, life_module(width)))
 """
 
 from __future__ import annotations
@@ -78,9 +80,14 @@ def life_by_hand(seed: int) -> Subject:
 
     It counts neighbours n and half of the middle, s / 2, and asks whether the sum is within 1/2 of 3.
     """
+    return life_patches(_life(0))
+
+
+def life_patches(model: nn.Module) -> Subject:
+    """A network of one step, unpadded, on all 512 patches of 3 x 3 and the rule's answers."""
     patches = torch.tensor([[number >> bit & 1 for bit in range(9)] for number in range(512)], dtype=torch.float32)
     patches = patches.view(-1, 1, 3, 3)
-    return Subject(_life(0), patches, life_rule(patches)[:, 1:2, 1:2], patches, binary=True)
+    return Subject(model, patches, life_rule(patches)[:, 1:2, 1:2], patches, binary=True)
 
 
 def life_board(seed: int) -> Subject:
@@ -139,5 +146,5 @@ NETWORKS: dict[str, Callable[[int], Subject]] = {
     "life, by hand": life_by_hand,
     "life, by hand, a board": life_board,
 }
-UNSEEDED = frozenset({"life, by hand"})
-"""Where seeds would repeat the same row."""
+UNSEEDED = frozenset({"life, by hand", "life, by hand, a board"})
+"""Where other seeds would add nothing."""

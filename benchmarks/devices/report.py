@@ -84,7 +84,7 @@ def _line(network: str, kind: str, rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         network, kind, _count(_mean(rows, "in_program")), _share(rows, "right_in_pytorch"), _share(rows, "right"),
         _count(_mean(rows, "flash_bytes")), _count(_mean(rows, "ram_bytes")), _count(_mean(rows, "instructions")),
-        _count(_mean(rows, "cycles")), f"{joules * 1e6:.3g}" if joules is not None else "",
+        _count(_mean(rows, "cycles")), _microjoules(joules),
         f"{sum(days) / len(days) / _DAYS_A_YEAR:.1f}" if days and None not in days else "",
     )  # fmt: skip
 
@@ -96,6 +96,13 @@ def _mean(rows: Sequence[Row], key: str) -> float | None:
 
 def _count(number: float | None) -> str:
     return "" if number is None else f"{number:,.0f}"
+
+
+def _microjoules(joules: float | None) -> str:
+    """With three digits at least."""
+    if joules is None:
+        return ""
+    return f"{joules * 1e6:,.0f}" if joules >= 1e-4 else f"{joules * 1e6:.3g}"
 
 
 def _share(rows: Sequence[Row], key: str) -> str:

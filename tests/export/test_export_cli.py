@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +77,11 @@ def test_a_model_folder_is_exported_with_its_weights(model, tmp_path):
     assert done.exit_code == 0, done.output
     first = trained[0].weight[0, 0].item()
     assert f"{np.float32(first):.9g}f" in (tmp_path / "out" / "model.c").read_text()
+
+
+def test_the_command_line_starts_without_torch():
+    code = "import sys, assay.cli.main; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 REFUSED = {

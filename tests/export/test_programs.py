@@ -9,6 +9,7 @@ from networks import exact_life, random_network
 
 from assay.errors import InputError
 from assay.export.c99.convolution import Form
+from assay.export.c99.numerics import AVR_TAP_BYTES
 from assay.export.c99.program import write_program
 from assay.export.checking import STRICT, built, write_files
 from assay.export.folding import fold
@@ -86,6 +87,23 @@ def test_zero_weights_leave_no_code_and_zero_rows_become_constants():
     assert "x[" not in empty.source
     with built(empty) as host:
         assert np.array_equal(host.run(np.ones((2, 5))), [[0.5, -7.25, 1.0]] * 2)
+
+
+def test_on_avr_straight_line_code_gives_way_to_tables_sooner():
+    rng = np.random.default_rng(0)
+    conv = Conv(rng.normal(0, 1, (4, 12, 1, 1)).astype(np.float32), np.zeros(4, np.float32))
+    network = quantise(Network((12, 1, 1), (Layer(conv, (0,), (12, 1, 1)),)), rng.normal(0, 1, (9, 12)))
+    assert write_program(network).forms == {1: "unrolled"}
+    assert write_program(network, tap_bytes=AVR_TAP_BYTES).forms == {1: "dense"}
+
+
+def test_weights_that_only_ever_see_padding_leave_a_constant():
+    weight = np.ones((2, 1, 3, 3), np.float32)
+    weight[:, :, 1, 1] = 0
+    conv = Conv(weight, np.array([0.5, -2.0], np.float32), Window((3, 3), padding=(1, 1)))
+    network = Network((1, 1, 1), (Layer(conv, (0,), (1, 1, 1)),))
+    for form in (None, *Form):
+        assert run(network, np.ones((2, 1), np.float32), form=form).tolist() == [[0.5, -2.0]] * 2
 
 
 @pytest.mark.parametrize("bits", [8, 32])

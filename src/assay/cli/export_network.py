@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from assay.checkpoints import load_model
+from assay import checkpoints
+from assay import export as exporting
 from assay.cli.exits import Exit
 from assay.cli.output import print_json
 from assay.core.own_file import import_own_file, words_of
 from assay.errors import InputError
-from assay.export import Data, ExportSettings, export_c99, export_onnx
-from assay.export.agreement import Agreement
 from assay.export.c99.convolution import Form
 from assay.export.checking import write_files
 from assay.export.device import DEVICES, measure
 from assay.export.energy import SUPPLIES, cell_days, inference_joules
-from assay.export.exporting import Exported
 from assay.report.progress import ProgressLine
 from assay.report.terminal import make_console
 
@@ -55,21 +53,21 @@ def export_network(what: Path, output: Path, options: NetworkOptions, as_json: b
     if options.device and (options.device not in DEVICES or not options.c99 or options.caller_memory):
         raise InputError("nothing can be measured like this", value=f"--device {options.device}",
                          rule=f"one of {', '.join(DEVICES)}; with --c99, and memory of the program's own")  # fmt: skip
-    settings = ExportSettings(options.name, options.bits, options.argmax, options.binary_inputs,
-                              not options.caller_memory, _form(options.form))  # fmt: skip
+    settings = exporting.ExportSettings(options.name, options.bits, options.argmax, options.binary_inputs,
+                              not options.caller_memory, _form(options.form), options.device)  # fmt: skip
     results: dict[str, Any] = {}
     with ProgressLine() as progress:
         progress("loading the model", 0.0)
         model, data = _load(what, options)
         exported, content = None, None
         if options.c99:
-            exported = export_c99(model, data, settings, progress)
+            exported = exporting.export_c99(model, data, settings, progress)
             results["c99"] = _summary(exported)
             if options.device and exported.agreement.accepted:
                 progress(f"measuring on {options.device}", 0.0)
                 results["device"] = _measured(exported, data, options.device)
         if options.onnx:
-            content, agreement = export_onnx(model, data, settings, progress)
+            content, agreement = exporting.export_onnx(model, data, settings, progress)
             results["onnx"] = {"agreement": agreement.to_json()}
     accepted = all(results[kind]["agreement"]["accepted"] for kind in ("c99", "onnx") if kind in results)
     if accepted:
@@ -86,14 +84,14 @@ def _form(name: str) -> Form | None:
     return Form(name) if name else None
 
 
-def _load(what: Path, options: NetworkOptions) -> tuple[Any, Data]:
+def _load(what: Path, options: NetworkOptions) -> tuple[Any, Any]:
     """The model, and inputs from --data, the file's example_inputs(), or a training's first batch."""
     import torch
 
     source = what / "model.py" if what.is_dir() else what
     own = import_own_file(source)
     try:
-        model = load_model(what, options.seed) if what.is_dir() else own.make_model()
+        model = checkpoints.load_model(what, options.seed) if what.is_dir() else own.make_model()
         example, batches = getattr(own, "example_inputs", None), getattr(own, "get_batch", None)
         inputs = example() if example else batches(0)[0] if batches else None
     except InputError:
@@ -105,11 +103,11 @@ def _load(what: Path, options: NetworkOptions) -> tuple[Any, Data]:
     inputs = inputs[0] if isinstance(inputs, tuple) else inputs
     if "inputs" in given:
         compared = torch.from_numpy(np.asarray(given["inputs"], np.float32))
-        return model, Data(compared, compared if inputs is None else inputs.float(), given.get("targets"))
+        return model, exporting.Data(compared, compared if inputs is None else inputs.float(), given.get("targets"))
     if not isinstance(inputs, torch.Tensor):
         raise InputError("there are no inputs to compare on", value=str(source), rule="example_inputs() gives a tensor",
                          next_step="define it in the model's file, or give --data FILE.npz")  # fmt: skip
-    return model, Data(inputs.float(), inputs.float())
+    return model, exporting.Data(inputs.float(), inputs.float())
 
 
 def _arrays(path: Path) -> Mapping[str, Any]:
@@ -126,7 +124,7 @@ def _arrays(path: Path) -> Mapping[str, Any]:
     return arrays
 
 
-def _summary(exported: Exported) -> dict[str, Any]:
+def _summary(exported: Any) -> dict[str, Any]:
     program, (kept, of) = exported.program, exported.case.read.weights
     return {
         "name": program.name, "input": program.input_type, "output": program.output_type, "inputs": program.inputs,
@@ -136,7 +134,7 @@ def _summary(exported: Exported) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _measured(exported: Exported, data: Data, device: str) -> dict[str, Any]:
+def _measured(exported: Any, data: Any, device: str) -> dict[str, Any]:
     inputs = data.inputs.numpy()
     integer = exported.case.integer
     found = measure(device, exported.program, inputs if integer is None else integer.takes.quantise(inputs))
@@ -153,7 +151,7 @@ def _measured(exported: Exported, data: Data, device: str) -> dict[str, Any]:
     return result
 
 
-def _write(output: Path, exported: Exported | None, content: bytes | None, results: Any, name: str) -> None:
+def _write(output: Path, exported: Any, content: bytes | None, results: Any, name: str) -> None:
     output.mkdir(parents=True)
     if exported is not None:
         write_files(exported.program, output)
@@ -182,17 +180,16 @@ def _print(output: Path, results: Mapping[str, Any], accepted: bool, as_json: bo
 
 
 def _agreement_words(found: Mapping[str, Any]) -> str:
-    agreement = Agreement(**{name: found[name] for name in Agreement.__slots__})
-    same = agreement.decisions - agreement.other_decisions
-    words = [f"{'all ' if agreement.is_every_input else ''}{agreement.inputs:,} inputs compared with PyTorch",
-             f"{same:,} of {agreement.decisions:,} decisions the same"]  # fmt: skip
-    if agreement.largest_difference is not None:
-        bound = f" (rounding explains {agreement.bound:.2g})" if agreement.bound is not None else ""
-        words.append(f"largest difference {agreement.largest_difference:.2g}{bound}")
-    if agreement.wrong_bits is not None:
-        words.append(f"{agreement.wrong_bits} outputs differ from the integer reference")
-    if agreement.right is not None and agreement.right_before is not None:
-        words.append(f"{agreement.right} right, {agreement.right_before} by PyTorch")
+    same = found["decisions"] - found["other_decisions"]
+    words = [f"{'all ' if found['is_every_input'] else ''}{found['inputs']:,} inputs compared with PyTorch",
+             f"{same:,} of {found['decisions']:,} decisions the same"]  # fmt: skip
+    if found["largest_difference"] is not None:
+        bound = f" (rounding explains {found['bound']:.2g})" if found["bound"] is not None else ""
+        words.append(f"largest difference {found['largest_difference']:.2g}{bound}")
+    if found["wrong_bits"] is not None:
+        words.append(f"{found['wrong_bits']} outputs differ from the integer reference")
+    if found["right"] is not None:
+        words.append(f"{found['right']} right, {found['right_before']} by PyTorch")
     return "; ".join(words)
 
 

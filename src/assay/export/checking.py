@@ -46,9 +46,11 @@ class HostProgram:
         return self._outputs(["binary", str(first), str(count)], b"", count)
 
     def _outputs(self, arguments: list[str], given: bytes, count: int) -> Array:
-        done = subprocess.run(
-            [str(self.path), *arguments], input=given, capture_output=True, timeout=_SECONDS, check=False
-        )
+        command = [str(self.path), *arguments]
+        try:
+            done = subprocess.run(command, input=given, capture_output=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise InternalError("an exported program does not end", value=f"{count} inputs, {_SECONDS:g} s") from error
         found = np.frombuffer(done.stdout, TYPES[self.program.output_type])
         if done.returncode or found.size != count * self.program.outputs:
             raise InternalError("an exported program failed", value=f"exit status {done.returncode}, {found.size} "

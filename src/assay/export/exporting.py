@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.export.agreement import Agreement, Case, compare
 from assay.export.c99.convolution import Form
+from assay.export.c99.numerics import AVR_TAP_BYTES
 from assay.export.c99.program import Program, write_program
 from assay.export.checking import built
+from assay.export.device.avr import DEVICE as AVR
 from assay.export.folding import fold
 from assay.export.network import Array
 from assay.export.onnx_file import run_onnx, write_onnx
@@ -28,7 +30,8 @@ class ExportSettings:
     """What kind of program is written.
 
     `bits` is 32 for float, or 8 or 16 for integer activations; `decides` makes the number of the largest output its
-    answer; `binary` inputs are 0 and 1, and all of them are compared; `form` overrides how weights appear.
+    answer; `binary` inputs are 0 and 1, and all of them are compared; `form` overrides how weights appear;
+    else it is chosen by what straight-line code takes on `device`, or on Thumb.
     """
 
     name: str = "model"
@@ -37,6 +40,7 @@ class ExportSettings:
     binary: bool = False
     own_arena: bool = True
     form: Form | None = None
+    device: str = ""
 
     def __post_init__(self) -> None:
         if self.bits not in (8, 16, 32):
@@ -78,7 +82,8 @@ def export_c99(
         calibration = data.calibration.numpy().astype(np.float64)
         case = replace(case, integer=quantise(case.lean, calibration, bits=settings.bits, binary=settings.binary))
     network = case.integer or case.lean
-    program = write_program(network, settings.name, form=settings.form, own_arena=settings.own_arena)
+    program = write_program(network, settings.name, form=settings.form, own_arena=settings.own_arena,
+                            tap_bytes=AVR_TAP_BYTES if settings.device == AVR else None)  # fmt: skip
     progress("building it", 0.0)
     with built(program) as host:
         agreement = compare(host, case, model, *_given(data, settings), progress)

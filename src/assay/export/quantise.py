@@ -187,6 +187,9 @@ def _layer(layer: Layer, given: list[Quantity], wanted: _Wanted) -> tuple[Layer,
             if kind is PoolKind.MAX and layer.activation is None and narrow:
                 return layer, Step(given[0])
             count = window.size[0] * window.size[1] if kind is PoolKind.AVERAGE else 1
+            if count * max(given[0].element.most, -given[0].element.least) >= SUM_LIMIT:
+                raise InputError("the window is too large for an integer average", value=f"{count} places",
+                                 rule="its sum has 30 bits")  # fmt: skip
             return layer, _step(layer.activation, np.array([given[0].scale / count]), wanted)
         case Add():
             return layer, _addition(layer.activation, given, wanted)

@@ -92,7 +92,8 @@ class Convolution:
         text, conv, place = self._text, self._conv, self._place
         if place.is_edged:
             text.add(*self._edges())
-        if not conv.weight.any():
+        taps_of = [list(self._taps(channel)) for channel in range(len(conv.weight))]
+        if not any(taps_of):
             text.add(*(f"(void){name};" for name in (place.source, place.base) if isinstance(name, str)))
         for channel, weight in enumerate(conv.weight):
             there = f"{target}[{total(channel * stride, (offset, 1))}]"
@@ -103,7 +104,7 @@ class Convolution:
                 continue
             with text.block(""):
                 text.add(f"{self._numerics.sum_type} a = {self._numerics.literal(bias)};")
-                for guard, taps in self._taps(channel):
+                for guard, taps in taps_of[channel]:
                     sums = [f"a += {self._product(self._numerics.literal(w), at)};" for at, w in taps]
                     if guard:
                         with text.block(f"if ({guard})"):

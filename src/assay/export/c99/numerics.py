@@ -10,6 +10,8 @@ from assay.export.network import Array, Kind, Network
 from assay.export.quantise import Element, IntegerNetwork, Rescale
 from assay.export.reference import activate
 
+AVR_TAP_BYTES = 34
+"""Of one product in straight-line code on AVR, which adds 32 bits byte by byte; float takes about as many."""
 Table = tuple[str, str, Array]
 """C type, name, numbers."""
 
@@ -22,8 +24,8 @@ class FloatNumerics:
     tap_bytes = 18
     """Of one product in straight-line code: two loads, two calls, a literal; on a core without float instructions."""
 
-    def __init__(self, network: Network, name: str) -> None:
-        self.network, self.name = network, name
+    def __init__(self, network: Network, name: str, tap_bytes: int | None = None) -> None:
+        self.network, self.name, self.tap_bytes = network, name, tap_bytes or self.tap_bytes
         self.helpers: set[str] = set()
         self.tables: dict[str, Table] = {}
 
@@ -85,8 +87,9 @@ class IntegerNumerics:
     tap_bytes = 8
     """Of one product in straight-line code: a load, a constant, a product, a sum, 2 bytes each on a Cortex-M0."""
 
-    def __init__(self, integer: IntegerNetwork, name: str) -> None:
+    def __init__(self, integer: IntegerNetwork, name: str, tap_bytes: int | None = None) -> None:
         self.integer, self.network, self.name = integer, integer.network, name
+        self.tap_bytes = tap_bytes or self.tap_bytes
         self.helpers: set[str] = set()
         self.tables: dict[str, Table] = {}
 

@@ -48,7 +48,12 @@ class Program:
 
 
 def write_program(
-    network: Network | IntegerNetwork, name: str = "model", *, form: Form | None = None, own_arena: bool = True
+    network: Network | IntegerNetwork,
+    name: str = "model",
+    *,
+    form: Form | None = None,
+    own_arena: bool = True,
+    tap_bytes: int | None = None,
 ) -> Program:
     """The program of a float or an integer network.
 
@@ -56,6 +61,7 @@ def write_program(
         network: what it computes; with `decides`, which channel is largest.
         name: of files, functions and macros.
         form: of all weights, in place of a choice by size.
+        tap_bytes: of one product in straight-line code, for the choice by size; on Thumb without it.
         own_arena: whether it holds its working memory itself; else the caller hands it over.
 
     Raises InputError for a name that C does not take, and for a decision at more than one position.
@@ -65,7 +71,9 @@ def write_program(
             "this is no name for a program", value=name, rule="lower-case letters, digits and _; no keyword of C"
         )
     numerics: Numerics = (
-        FloatNumerics(network, name) if isinstance(network, Network) else IntegerNumerics(network, name)
+        FloatNumerics(network, name, tap_bytes)
+        if isinstance(network, Network)
+        else IntegerNumerics(network, name, tap_bytes)
     )
     if numerics.network.decides and numerics.network.output[1:] != (1, 1):
         raise InputError("a decision needs a vector of outputs", value=f"outputs {numerics.network.output}",

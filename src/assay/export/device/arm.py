@@ -26,8 +26,8 @@ from assay.export.network import Array
 
 HERE = Path(__file__).parent
 _SEMIHOSTING = ("-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native")
-_TRACED_INPUTS = 4
-"""A traced instruction is a line of 75 bytes."""
+_TRACED_INPUTS, _MOST_TRACED = 4, 2_000_000
+"""A traced instruction is a line of 75 bytes; where four answers take more instructions than this, one is traced."""
 _COMMON = ("-mthumb", "-std=c99", "-Os", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections",
            "-fno-tree-loop-distribute-patterns", "-Wl,--gc-sections")  # fmt: skip
 
@@ -67,7 +67,9 @@ def measure_arm(program: Program, core: Core, inputs: Array) -> Measurement:
         outputs, stack = _run(program, core, folder, given)
         if len(outputs) != len(given):
             raise MachineError("the emulated program stopped early", value=f"{len(outputs)} of {len(given)} answers")
-        counts = _count(core, folder, image, given[:_TRACED_INPUTS])
+        counts = _count(core, folder, image, given[:1])
+        if len(given) > 1 and counts[0].instructions * _TRACED_INPUTS < _MOST_TRACED:
+            counts += _count(core, folder, image, given[1:_TRACED_INPUTS])
     cycles = float(np.mean([count.cycles for count in counts])) if core.has_fixed_times else None
     instructions = float(np.mean([count.instructions for count in counts]))
     return Measurement(core.name, outputs, flash, static, stack, instructions, cycles)
@@ -105,15 +107,12 @@ def _count(core: Core, folder: Path, image: Path, given: Array) -> list[Counts]:
     return count_between_marks(traced_addresses(trace), read_listing(listing), marks=3)
 
 
-_TRACED = re.compile(rb"^Trace \d+: 0x[0-9a-f]+ \[[0-9a-f]+/([0-9a-f]+)/")
-
-
 def traced_addresses(trace: Path) -> Iterator[int]:
-    """The address of each executed instruction, in order."""
+    """The address of each executed instruction, in order; lines are "Trace 0: HOST [BASE/ADDRESS/FLAGS/...] SYMBOL"."""
     with trace.open("rb") as lines:
         for line in lines:
-            if found := _TRACED.match(line):
-                yield int(found[1], 16)
+            if line.startswith(b"Trace"):
+                yield int(line.split(b"/", 2)[1], 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +159,15 @@ def read_listing(text: str) -> Listing:
 def count_between_marks(addresses: Iterator[int], listing: Listing, marks: int) -> list[Counts]:
     """Of each group of `marks` calls of mark: from the second to the third, less from the first to the second."""
     passed: list[list[int]] = []
-    instructions = cycles = 0
-    before: int | None = None
-    for address in addresses:
-        if before is not None:
-            instructions += 1
-            cycles += cycles_m0plus(listing.at(before), before, address)
+    cycles = 0
+    costs: dict[tuple[int, int], int] = {}
+    before = next(addresses, None)
+    for instructions, address in enumerate(addresses, 1):
+        assert before is not None
+        step = (before, address)
+        if step not in costs:
+            costs[step] = cycles_m0plus(listing.at(before), before, address)
+        cycles += costs[step]
         if address == listing.mark:
             passed.append([instructions, cycles])
         before = address

@@ -74,7 +74,7 @@ def run_tool(command: Sequence[str | Path], folder: Path, seconds: float = 120.0
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     if process.returncode:
-        said = output.decode(errors="replace").strip()[-1500:]
+        said = output.decode(errors="replace").replace(f"{folder}/", "").strip()[-1500:]
         raise MachineError(f"{Path(str(command[0])).name} fails", value=f"exit status {process.returncode}: {said}")
     return output.decode(errors="replace")
 
