@@ -76,8 +76,8 @@ class Settings:
 def full() -> Settings:
     """What the published results are made with."""
     one = [Success(1, m, 64, 5000, 250, 5e-3) for m in range(1, 9)]
-    two = [Success(2, m, 32, 5000, 500, 5e-3) for m in range(1, 9)]
-    three = [Success(3, m, 16, 5000, 500, 5e-3) for m in (1, 4, 8)]
+    two = [Success(2, m, 32, 5000, 500, 5e-3) for m in (1, 2, 3, 4, 5, 6, 8)]
+    three = [Success(3, m, 8, 5000, 500, 5e-3) for m in (4, 8)]
     return Settings(
         success=(*one, *two, *three),
         pruning=(
