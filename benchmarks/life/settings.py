@@ -90,6 +90,10 @@ def full() -> Settings:
                 Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
             ),
             Pruning(
+                "two-steps-narrow", Supervision.BOARDS, 2, 8, (0, 1), False, 8000,
+                Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
+            ),
+            Pruning(
                 "two-steps-told", Supervision.STEP_BY_STEP, 2, 12, tuple(range(3)), True, 10_000,
                 Schedule(rounds=60, steps=300, tries=2, share=0.2, l1=1e-4, rate=5e-3), 20,
             ),
