@@ -62,7 +62,7 @@ def network_picture(network: LifeNetwork) -> str:
     nodes: list[Markup] = []
     sources: dict[int, Point] = {}
     for number in range(network.n):
-        left = 40 + 3 * gap * number
+        left = 45 + 3 * gap * number
         seen = _window_places(layers[4 * number], left, height, nodes)
         for channel, (x, y) in sources.items():
             parts += [line(x, y, *seen[channel, cell], "carry") for cell in (0, 6) if (channel, cell) in seen]
@@ -83,13 +83,14 @@ def _window_places(
 ) -> dict[tuple[int, int], Point]:
     """Squares of every channel that a 3x3 convolution reads, by channel and position."""
     channels = np.flatnonzero(weight.any((0, 2, 3)))
-    found, side = {}, min(34.0, height / (3.6 * max(len(channels), 1)))
+    found, apart = {}, min(30.0, height / (3.6 * max(len(channels), 1)))
+    side = 0.5 * apart
     for row, channel in enumerate(channels):
-        top = height * (row + 0.5) / len(channels) - 1.5 * side
+        middle = height * (row + 0.5) / len(channels)
         for cell in range(9):
-            x, y = left - side / 2 + (cell % 3) * side / 2, top + (cell // 3) * side
-            nodes.append(rectangle(x, y, side / 3, side / 3, "node"))
-            found[int(channel), cell] = (x + side / 6, y + side / 6)
+            x, y = left + (cell % 3 - 1) * apart, middle + (cell // 3 - 1) * apart
+            nodes.append(rectangle(x - side / 2, y - side / 2, side, side, "node"))
+            found[int(channel), cell] = (x, y)
     return found
 
 
@@ -124,8 +125,9 @@ def glider(network: LifeNetwork, boards: int = 8, side: int = 10) -> str:
     true, parts, wide = board, [], (WIDE - 10) / boards
     for number in range(boards):
         left, cell = 10 + number * wide, (wide - 10) / side
-        for row, column in np.ndindex(side, side):
-            kind = "differs" if board[row, column] != true[row, column] else "alive" if board[row, column] else "dead"
+        parts.append(rectangle(left, 8, side * cell, side * cell, "dead"))
+        for row, column in np.argwhere(board | true).tolist():
+            kind = "alive" if board[row, column] == true[row, column] else "differs"
             parts.append(rectangle(left + column * cell, 8 + row * cell, cell - 0.8, cell - 0.8, kind))
         parts.append(text(left, 8 + side * cell + 16, str(number * network.n), "label tick"))
         board = predict(network, board)

@@ -41,6 +41,12 @@ class Instances:
         """All of them, weight and bias in turn."""
         return [each for pair in zip(self.weights, self.biases, strict=True) for each in pair]
 
+    def only(self, places: Tensor) -> None:
+        """Leave all others out."""
+        self.count = len(places)
+        self.weights = [each.detach()[places] for each in self.weights]
+        self.biases = [each.detach()[places] for each in self.biases]
+
     def require_gradients(self) -> None:
         """Before training."""
         for each in self.parameters:

@@ -40,9 +40,22 @@ class Training:
 
     def __init__(self, instances: Instances, loss: Loss, rate: float, l1: float) -> None:
         self.instances, self._loss, self._l1, self.done = instances, loss, l1, 0
-        instances.require_gradients()
         self.masks = [torch.ones_like(each, dtype=torch.bool) for each in instances.parameters]
-        self._optimizer = torch.optim.Adam(instances.parameters, lr=rate, fused=True)
+        self._optimizer = self._make_optimizer(rate)
+
+    def _make_optimizer(self, rate: float) -> torch.optim.Adam:
+        self.instances.require_gradients()
+        return torch.optim.Adam(self.instances.parameters, lr=rate, fused=True)
+
+    def only(self, places: Tensor) -> None:
+        """Go on with these instances, and without those that are done."""
+        old = [self._optimizer.state[each] for each in self.instances.parameters]
+        self.masks = [mask[places] for mask in self.masks]
+        self.instances.only(places)
+        self._optimizer = self._make_optimizer(self._optimizer.param_groups[0]["lr"])
+        for each, state in zip(self.instances.parameters, old, strict=True):
+            kept = {key: value[places] if value.dim() else value for key, value in state.items()}
+            self._optimizer.state[each] = kept
 
     def run(self, steps: int) -> None:
         """Train on."""

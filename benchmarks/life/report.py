@@ -57,7 +57,7 @@ def render(machines: Mapping[str, Data], settings: Settings, folder: Path) -> tu
             continue
         suites = data["suites"]
         lines += [
-            f"torch {machine.get('torch')}. Seconds are CPU time of one thread, since the machine was shared.",
+            f"torch {machine.get('torch')}. Seconds are CPU time, since the machine was shared.",
             "",
         ]
         lines += _success(stem, suites.get("success", []), pictures)
@@ -74,7 +74,8 @@ def _method(settings: Settings) -> Iterator[str]:
         "512 patches for one step, 33,554,432 for two. A network that predicts it can be tried on all of them, so "
         "whether a pruned network is still right is *proved*, not sampled. The networks are those of Springer and "
         "Kenyon (arXiv 2009.01398): for every step a 3x3 convolution to 2m channels and a 1x1 to m, a ReLU after each, "
-        "then a 1x1 and a sigmoid; 23n+2 parameters at m=1."
+        "then a 1x1 and a sigmoid; 23n+2 parameters at m=1. A sampled 100 % is not 100 %: among networks that made no "
+        "mistake on 163,840 random cells, the criterion of that study, enumeration finds wrong ones below."
     )
     yield ""
     yield "What the proofs cover, and what they do not:"
@@ -167,7 +168,7 @@ def _experiment(each: Pruning, rows: Sequence[Data]) -> Iterator[str]:
     yield ""
     yield (
         f"**{len(well)} of {len(tenths)} seeds are proved right with at most a tenth of the parameters**"
-        + (f", after at most {max(row['cpu_s'] for row in well):.0f} s a seed" if well else "")
+        + (f", after at most {digits(max(row['cpu_s'] for row in well), 2)} s a seed" if well else "")
         + (f" ({len(each.seeds)} seeds are trained at once and share the time)." if each.together else ".")
         + (f" {len(each.seeds) - len(tenths)} seeds were not run." if len(tenths) < len(each.seeds) else "")
     )
@@ -175,7 +176,7 @@ def _experiment(each: Pruning, rows: Sequence[Data]) -> Iterator[str]:
     yield from table(
         (
             "seed", "stage", "dense exact after", "not zero", "share", "after folding", "channels",
-            "wrong", "smallest |logit|", "times float32's rounding", "times float64's", "by composition", "seconds",
+            "wrong", "smallest logit", "times float32's rounding", "times float64's", "by composition", "seconds",
         ),
         [_row(row) for row in rows],
     )  # fmt: skip
@@ -211,7 +212,7 @@ def _row(row: Data) -> tuple[str, ...]:
         wrong, digits(margin) if margin > 0 else "",
         *(_times(margin, proof["rounding"][kind]) for kind in ("float32", "float64")),
         (f"proved, spread {spread:.2g}" if row["n"] > 1 else "proved") if composition["holds"] else "not proved",
-        f"{row['cpu_s']:.0f}",
+        digits(row["cpu_s"], 2),
     )  # fmt: skip
 
 
@@ -229,7 +230,8 @@ def _controls(rows: Sequence[Data]) -> Iterator[str]:
     yield (
         "The masks found, over the first weights (rewound) or others (reinitialised), and random masks of the same "
         "size over the first weights, in all or layer by layer: trained on the same 512 patches for as many steps as "
-        "finding the mask took in all, without L1, and counted where they are exact at any look on the way."
+        "finding the mask took in all, without L1, and counted where they are exact at any look on the way. With all "
+        "parameters every seed is exact at the first look, and with the mask and the weights found with it at the last."
     )
     yield ""
     yield from table(

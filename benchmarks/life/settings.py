@@ -76,8 +76,8 @@ class Settings:
 def full() -> Settings:
     """What the published results are made with."""
     one = [Success(1, m, 64, 5000, 250, 5e-3) for m in range(1, 9)]
-    two = [Success(2, m, 32, 5000, 500, 5e-3) for m in range(1, 9)]
-    three = [Success(3, m, 16, 5000, 500, 5e-3) for m in (1, 4, 8)]
+    two = [Success(2, m, 32, 5000, 500, 5e-3) for m in (1, 2, 3, 4, 5, 6, 8)]
+    three = [Success(3, m, 8, 5000, 500, 5e-3) for m in (4, 8)]
     return Settings(
         success=(*one, *two, *three),
         pruning=(
@@ -87,6 +87,10 @@ def full() -> Settings:
             ),
             Pruning(
                 "two-steps", Supervision.BOARDS, 2, 12, tuple(range(4)), False, 8000,
+                Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
+            ),
+            Pruning(
+                "two-steps-narrow", Supervision.BOARDS, 2, 8, (0, 1), False, 8000,
                 Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
             ),
             Pruning(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import torch
-from torch import Tensor
 
 from benchmarks.life.enumeration import PATCHES, enumerate_patches
 from benchmarks.life.instances import Instances
@@ -42,19 +41,19 @@ def try_instances(of: Success) -> Row:
     training = Training(instances, task.loss, of.rate, 0.0)
     when: list[int | None] = [None] * of.instances
     wrong: list[int] = []
-    while training.done < of.steps and None in when:
+    left = list(range(of.instances))
+    while training.done < of.steps and left:
         training.run(min(of.every, of.steps - training.done))
-        for place in _new(task.holds(instances), when):
-            when[place] = training.done
+        right = task.holds(instances)
+        for place in torch.nonzero(right)[:, 0].tolist():
+            when[left[place]] = training.done
             if of.n in PATCHES:
                 wrong.append(enumerate_patches(instances.network(place)).wrong)
+        left = [each for each, done in zip(left, right.tolist(), strict=True) if not done]
+        training.only(torch.nonzero(~right)[:, 0])
     return {
         "name": of.name, "n": of.n, "m": of.m, "instances": of.instances, "steps": of.steps, "rate": of.rate,
         "sampled": sum(each is not None for each in when), "when_right": when, "wrong": wrong,
         "exact": sum(each == 0 for each in wrong) if of.n in PATCHES else None,
         "cpu_s": round(time.process_time() - begun, 1),
     }  # fmt: skip
-
-
-def _new(holds: Tensor, when: list[int | None]) -> list[int]:
-    return [place for place in torch.nonzero(holds)[:, 0].tolist() if when[place] is None]

@@ -115,3 +115,12 @@ def test_a_mask_that_keeps_everything_learns_and_one_that_keeps_nothing_does_not
     for mask in masks:
         mask[1] = False
     assert train_masked(instances, masks, 1e-2, 500, 250).tolist() == [True, False]
+
+
+def test_going_on_without_some_instances_changes_nothing_for_the_others():
+    together, fewer = training_of([0, 1, 2]), training_of([0, 1, 2])
+    fewer.only(torch.tensor([0, 2]))
+    for each in (together, fewer):
+        each.run(10)
+    for one, other in zip(together.instances.parameters, fewer.instances.parameters, strict=True):
+        torch.testing.assert_close(one[[0, 2]], other)
