@@ -8,7 +8,7 @@ from scipy import stats
 
 from benchmarks.moe.settings import load_settings, quick
 from benchmarks.moe.text import load_corpus
-from benchmarks.pruners.report import interval, losses_at, render
+from benchmarks.pruners.report import BASELINE, interval, losses_at, render
 from benchmarks.pruners.ways import SPARSITIES, WAYS, measure
 
 
@@ -38,15 +38,17 @@ def test_losses_are_paired_with_the_dense_model_of_the_same_seed():
 
 def test_ways_are_ranked_and_those_that_seeds_do_not_tell_apart_are_said_to_be_so():
     chance = random.Random(0)
-    noise = lambda: chance.gauss(0, 0.01)  # noqa: E731
-    rows = [row(seed, 2.0 + seed, good=2.1 + seed + noise(), alike=2.1 + seed + noise(), bad=2.9 + seed + noise())
+    levels = {"good": 0.1, "alike": 0.5, BASELINE: 0.5, "bad": 0.9}
+    rows = [row(seed, 2.0 + seed, **{way: 2.0 + seed + each + chance.gauss(0, 0.01) for way, each in levels.items()})
             for seed in range(5)]  # fmt: skip
     text = render([recorded([*rows, {**row(9, None), "dense": None}])])
-    lines = [line for line in text.splitlines() if line.startswith(("| good", "| alike", "| bad"))]
-    assert {line.split(" | ")[0] for line in lines[:2]} == {"| good", "| alike"}
-    assert "not told apart" in lines[1]
-    assert float(lines[2].split(" | ")[1]) == pytest.approx(0.9, abs=0.02)
-    assert "not told apart" not in lines[2]
+    lines = {line.split(" | ")[0][2:]: line for line in text.splitlines() if line.startswith("| ")}
+    order = [name for name in lines if name in levels]
+    assert (order[0], order[-1]) == ("good", "bad")
+    words = {name: lines[name].split(" | ")[-1] for name in order}
+    assert words == {"good": "better |", "alike": "not told apart |", BASELINE: " |", "bad": "worse |"}
+    assert float(lines["bad"].split(" | ")[1]) == pytest.approx(0.9, abs=0.02)
+    assert float(lines["good"].split(" | ")[3]) == pytest.approx(0.4, abs=0.02)
     assert "1 seeds diverged" in text
 
 

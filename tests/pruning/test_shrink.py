@@ -136,6 +136,18 @@ def test_batch_normalisation_is_folded_first():
     agrees(model, shrunk, torch.randn(3, 2, 8, 8).double())
 
 
+def test_normalisation_that_occurs_twice_or_normalises_tokens_is_not_folded():
+    conv, norm = nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2)
+    twice = nn.Sequential(conv, norm, nn.ReLU(), conv, norm)
+    tokens = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))  # of [batch, 4 tokens, 4]
+    for model, shape in ((twice, (3, 2, 6, 6)), (tokens, (3, 4, 4))):
+        for _ in range(3):
+            model(torch.randn(shape) * torch.rand(shape[1]).view(-1, *[1] * (len(shape) - 2)) + 1)
+        shrunk = shrink(model, torch.randn(shape))
+        assert any(isinstance(each, (nn.BatchNorm1d, nn.BatchNorm2d)) for each in shrunk.model.modules())
+        agrees(model, shrunk, torch.randn(shape).double())
+
+
 def test_a_layer_that_would_lose_all_its_units_keeps_one():
     model = chain(4, 6, 3)
     zero(model[0], incoming=range(6))
