@@ -62,7 +62,7 @@ def _method(settings: Settings) -> Iterator[str]:
         "trained again, matches the dense one: the ticket. Here that is asked of LeNet-300-100 on Fashion-MNIST, with "
         f"Adam at {training.rate:g}, batches of {training.batch} and {training.steps:,} steps a training. "
         f"In each of {pruning.rounds} rounds {pruning.share:.0%} of what is left of every layer goes, of the output "
-        f"layer {pruning.output_share:.0%}; the paper takes 20 % and 10 %, in more and smaller rounds. Early stopping "
+        f"layer {pruning.output_share:.0%}; the paper takes 20% and 10%, in more and smaller rounds. Early stopping "
         "is the step of least loss on 5,000 images that are not trained on; accuracy is of the 10,000 test images."
     )  # fmt: skip
     yield ""
@@ -98,7 +98,7 @@ def _circumstances(data: Data, settings: Settings) -> str:
     words = f"torch {data['machine'].get('torch')}, images with sha256 `{data['images_sha256'][:16]}`. "
     words += f"{len(rows)} trainings, {sum(row['cpu_s'] for row in rows) / 60:.0f} min of CPU"
     if days:
-        words += f", {days[0]} to {days[-1]}"
+        words += f", {' to '.join(sorted({days[0], days[-1]}))}"
     if len(lines) < len(LINES) * len(settings.seeds):
         words += f". Only {len(lines)} of {len(LINES) * len(settings.seeds)} lines are done"
     return words + "."
@@ -126,6 +126,14 @@ def _target(found: Table) -> Iterator[str]:
         ("arm", *(f"accuracy {words}, %" for words in MEASURES.values())),
         [(arm, *(_percent(found.value(arm, round_, measure)) for measure in MEASURES)) for arm in EVERY],
     )
+    if (best := found.best_dense(round_)) is not None:
+        lost = {arm: found.loss(arm, round_, "stopped", best) for arm in (REWOUND, FINE_TUNED, GRADUAL)}
+        yield ""
+        yield (
+            f"Points lost to **{best}**, the best dense network of all, whatever its steps and rates: "
+            + "; ".join(f"{arm} {_points(each) or 'not measured yet'}" for arm, each in lost.items())
+            + "."
+        )
 
 
 def _summary(found: Table) -> Iterator[str]:
@@ -138,16 +146,16 @@ def _summary(found: Table) -> Iterator[str]:
         for outcome, words in _WORDS.items():
             shares = [f"{found.settings.remaining(each):.1%}" for each in rounds if found.outcome(arm, each) == outcome]
             parts += [f"{words} at {', '.join(shares)}"] if shares else []
-        yield f"- **{arm}**: {'; '.join(parts) if parts else 'not measured yet'} of the weights."
+        yield f"- **{arm}**: {'; '.join(parts) + ' of the weights' if parts else 'not measured yet'}."
     yield ""
     yield "What is lost to the ticket of the same seed and round, in points at early stopping:"
     yield ""
     rows = [
         (f"{found.settings.remaining(each):.1%}",
-         *(_points(found.loss(arm, each, "stopped", REWOUND)) for arm in (REINITIALISED, RANDOM, FINE_TUNED)))
+         *(_points(found.loss(arm, each, "stopped", REWOUND)) for arm in (REINITIALISED, RANDOM)))
         for each in rounds
     ]  # fmt: skip
-    yield from table(("weights", f"{REINITIALISED} loses", f"{RANDOM} loses", f"{FINE_TUNED} loses"), rows)
+    yield from table(("weights", f"{REINITIALISED} loses", f"{RANDOM} loses"), rows)
 
 
 def _tables(found: Table) -> Iterator[str]:

@@ -237,6 +237,14 @@ def test_an_arm_that_is_worse_at_the_end_or_than_dense_trained_as_long_does_not_
     assert found.outcome(FINE_TUNED, FROZEN.target_round) == Outcome.INFERIOR
 
 
+def test_nothing_is_concluded_before_every_reference_is_there():
+    longer, tuned = rows_of(DENSE_LONGER, [8800] * 5), rows_of(FINE_TUNED, [8800, 8801, 8799, 8800, 8800])
+    assert table_of(longer, tuned).outcome(FINE_TUNED, FROZEN.target_round) is None
+    dense = rows_of(DENSE, [8750] * 5, 0)
+    assert table_of(dense, longer, tuned).outcome(FINE_TUNED, FROZEN.target_round) == Outcome.NOT_INFERIOR
+    assert table_of(dense, longer, tuned).best_dense(FROZEN.target_round) == DENSE_LONGER
+
+
 def test_intervals_are_students():
     found = estimate([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
     assert (found.mean, found.seeds) == (3.0, 5)
