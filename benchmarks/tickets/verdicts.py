@@ -21,19 +21,21 @@ from benchmarks.tickets.lines import (
     RANDOM,
     REINITIALISED,
     REWOUND,
+    REWOUND_FALLING,
 )
 from benchmarks.tickets.settings import Settings
 
 Row = Mapping[str, Any]
 
 PRUNED = (REWOUND, REINITIALISED, RANDOM, FINE_TUNED)
-"""The arms that have rows after every round; the gradual one has them after the target's only."""
+"""The arms that have rows after every round; the others have them after the target's only."""
 REFERENCES = {
     REWOUND: (DENSE,),
     REINITIALISED: (DENSE,),
     RANDOM: (DENSE,),
     FINE_TUNED: (DENSE, DENSE_LONGER),
     GRADUAL: (DENSE, DENSE_FALLING),
+    REWOUND_FALLING: (DENSE, DENSE_FALLING),
 }
 """What an arm must not be inferior to: where it has other steps or rates than dense, a dense one that has them too."""
 DENSE_ARMS = (DENSE, DENSE_LONGER, DENSE_FALLING)
