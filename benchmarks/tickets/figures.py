@@ -59,12 +59,12 @@ def chart(arms: Mapping[str, Sequence[Point]], title: str, label: str) -> str:
         *axis(x, _TOP, _BOTTOM, "weights that remain (%, log scale)", lambda value: f"{value:g}"),
         *vertical_axis(y, _LEFT, WIDE - MARGIN, title),
     ]
-    at = _LEFT
+    at = 4.0
     for place, (name, each) in enumerate((name, each) for name, each in arms.items() if each):
         parts += _arm(each, _kind(name), x, y, 2.5 * (place - (len(arms) - 1) / 2))
-        parts += [line(at, _LEGEND - 4, at + 22, _LEGEND - 4, f"path {_kind(name)}")]
-        parts += [text(at + 27, _LEGEND, name, f"label name {_kind(name)}")]
-        at += text_width(name, "label") + 42
+        parts += [line(at, _LEGEND - 4, at + 18, _LEGEND - 4, f"path {_kind(name)}")]
+        parts += [text(at + 22, _LEGEND, name, f"label name {_kind(name)}")]
+        at += text_width(name, "label") + 38
     return str(
         element(
             "svg", Markup().join(parts), xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDE:g} {_HEIGHT:g}",

@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 DENSE, REWOUND, REINITIALISED, RANDOM = "dense", "rewound", "reinitialised", "random mask"
 FINE_TUNED, DENSE_LONGER = "fine-tuned", "dense, trained on"
-GRADUAL, DENSE_FALLING = "gradual", "dense, falling rate"
+GRADUAL, REWOUND_FALLING, DENSE_FALLING = "gradual", "rewound, falling rate", "dense, falling rate"
 ONCE = (DENSE, DENSE_FALLING)
 """Trained once for each seed, whatever the round."""
 
@@ -93,8 +93,25 @@ def gradual(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
     return arms.rows
 
 
+def falling(seed: int, parts: Parts, settings: Settings, say: Say) -> list[Row]:
+    """The ticket of the target's round, searched for as in `tickets`, at the steps and rates of `gradual`'s two."""
+    arms, shape = _Arms(seed, parts, settings, say), settings.gradual
+    start = make_network(settings, seed_for(seed, "weights"))
+    mask: Mask = full_mask(start)
+    network: nn.Module = copy.deepcopy(start)
+    arms.train(DENSE, 0, network, mask)
+    for round_ in range(1, settings.target_round):
+        mask = prune_round(network, mask, settings, round_)
+        network = arms.begin(REWOUND, round_, controls.rewound(start, mask))
+    arms.rows.clear()  # the same trainings as the tickets' line has
+    ticket = controls.rewound(start, prune_round(network, mask, settings, settings.target_round))
+    arms.train(REWOUND_FALLING, settings.target_round, ticket.model, ticket.mask, Course(shape.steps, shape.last_rate))
+    return arms.rows
+
+
 LINES: dict[str, Callable[[int, Parts, Settings, Say], list[Row]]] = {
     "tickets": tickets, "fine-tuning": fine_tuning, "gradual": gradual,
+    "ticket at a falling rate": falling,
 }  # fmt: skip
 
 
@@ -113,7 +130,7 @@ class _Arms:
     def train(self, arm: str, round_: int, network: nn.Module, mask: Mask, course: Course | None = None) -> None:
         """From what the network's weights are now; without a course as the paper does, at a constant rate."""
         course = course or Course(self._settings.training.steps)
-        order = seed_for(self._seed, "order", 0 if arm == GRADUAL else round_, course.steps)
+        order = seed_for(self._seed, "order", 0 if arm in (GRADUAL, REWOUND_FALLING) else round_, course.steps)
         found = train(network, mask, self._parts, self._settings, order, course)
         self.rows.append({"arm": arm, "round": round_, "seed": self._seed, **found})
         share, left = found["stopped"] / len(self._parts.test.labels), sum(found["kept"]) / sum(self._settings.kept(0))

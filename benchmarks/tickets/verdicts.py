@@ -21,21 +21,24 @@ from benchmarks.tickets.lines import (
     RANDOM,
     REINITIALISED,
     REWOUND,
+    REWOUND_FALLING,
 )
 from benchmarks.tickets.settings import Settings
 
 Row = Mapping[str, Any]
 
 PRUNED = (REWOUND, REINITIALISED, RANDOM, FINE_TUNED)
-"""The arms that have rows after every round; the gradual one has them after the target's only."""
+"""The arms that have rows after every round; the others have them after the target's only."""
 REFERENCES = {
     REWOUND: (DENSE,),
     REINITIALISED: (DENSE,),
     RANDOM: (DENSE,),
     FINE_TUNED: (DENSE, DENSE_LONGER),
     GRADUAL: (DENSE, DENSE_FALLING),
+    REWOUND_FALLING: (DENSE, DENSE_FALLING),
 }
 """What an arm must not be inferior to: where it has other steps or rates than dense, a dense one that has them too."""
+DENSE_ARMS = (DENSE, DENSE_LONGER, DENSE_FALLING)
 MEASURES = {"stopped": "at early stopping", "ended": "at the end"}
 
 
@@ -98,12 +101,18 @@ class Table:
                 if (found := self.loss(arm, round_, measure, reference)) is not None:
                     yield reference, measure, found
 
+    def best_dense(self, round_: int) -> str | None:
+        """The dense network of the highest mean accuracy at early stopping, trained at whatever rates."""
+        found = {arm: each for arm in DENSE_ARMS if (each := self.value(arm, round_, "stopped")) is not None}
+        return max(found, key=lambda arm: found[arm].mean) if found else None
+
     def outcome(self, arm: str, round_: int) -> Outcome | None:
-        """Not inferior where it is so to every reference in every measure, inferior where it is in any; None without
-        rows."""
-        found = {each.outcome(self.settings.margin) for _, _, each in self.losses(arm, round_)}
-        if not found:
+        """Not inferior where it is so to every reference in every measure, inferior where it is in any; None where one
+        of these is not there yet."""
+        losses = list(self.losses(arm, round_))
+        if len(losses) < len(REFERENCES[arm]) * len(MEASURES):
             return None
+        found = {each.outcome(self.settings.margin) for _, _, each in losses}
         if found == {Outcome.NOT_INFERIOR}:
             return Outcome.NOT_INFERIOR
         return Outcome.INFERIOR if Outcome.INFERIOR in found else Outcome.UNDECIDED

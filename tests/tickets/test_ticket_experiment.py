@@ -9,7 +9,11 @@ import torch
 
 from assay.claims.quality import Outcome
 from assay.errors import InputError
+<<<<<<< HEAD:tests/tickets/test_ticket_experiment.py
 from assay.pruning import full_mask
+=======
+from assay.pruning import controls, full_mask
+>>>>>>> tickets:tests/tickets/test_tickets.py
 from benchmarks.tickets.figures import Point, chart
 from benchmarks.tickets.gradients import Gradients
 from benchmarks.tickets.images import split
@@ -23,7 +27,9 @@ from benchmarks.tickets.lines import (
     RANDOM,
     REINITIALISED,
     REWOUND,
+    REWOUND_FALLING,
     Run,
+    falling,
     fine_tuning,
     gradual,
     tickets,
@@ -74,7 +80,7 @@ def test_an_interrupted_experiment_goes_on_and_gives_to_the_bit_what_an_uninterr
         assert first not in record.missing()
         run_all(record, SETTINGS, 1, load)
         assert record.missing() == []
-    assert "[5/5] seed 2, " in capsys.readouterr().out
+    assert "[7/7] seed 2, " in capsys.readouterr().out
     data = json.loads(path.read_text())
     lines = data["suites"]["lines"]
     assert set(lines) == {f"seed {seed}, {line}" for seed in (1, 2) for line in LINES}
@@ -175,11 +181,28 @@ def test_a_ticket_has_its_initial_weights_and_the_controls_change_one_thing_each
     (dense, _, first), (ticket, mask, order), (new, same, order2), (chance, other, order3) = begun[:4]
     assert order == order2 == order3 != first
     for name, stays in mask.items():
-        assert torch.equal(ticket[name][stays], dense[name][stays])
+        assert torch.equal(ticket[name], dense[name] * stays)
         assert torch.equal(same[name], stays)
         assert not torch.equal(other[name], stays)
-        assert torch.equal(chance[name], dense[name])
+        assert torch.equal(chance[name], dense[name] * other[name])
         assert not bool((new[name][stays] == dense[name][stays]).any())
+
+
+def test_the_ticket_at_a_falling_rate_is_the_one_that_the_tickets_line_found(monkeypatch):
+    masks = {}
+
+    def note(network, mask, parts, settings, order, course):
+        masks[course.steps, tuple(int(each.sum()) for each in mask.values())] = mask
+        return train(network, mask, parts, settings, order, course)
+
+    monkeypatch.setattr("benchmarks.tickets.lines.train", note)
+    fall = falling(4, PARTS, SETTINGS, lambda words: None)
+    assert [(row["arm"], row["round"]) for row in fall] == [(REWOUND_FALLING, SETTINGS.target_round)]
+    ticket = masks[SETTINGS.gradual.steps, SETTINGS.kept(SETTINGS.target_round)]
+    monkeypatch.setattr("assay.pruning.controls.random_mask", lambda start, mask, seed: controls.rewound(start, mask))
+    tickets(4, PARTS, SETTINGS, lambda words: None)
+    found = masks[SETTINGS.training.steps, SETTINGS.kept(SETTINGS.target_round)]
+    assert all(torch.equal(found[name], each) for name, each in ticket.items())
 
 
 def test_the_smallest_weights_of_each_layer_go_and_none_comes_back():
@@ -237,6 +260,14 @@ def test_an_arm_that_is_worse_at_the_end_or_than_dense_trained_as_long_does_not_
     assert found.outcome(FINE_TUNED, FROZEN.target_round) == Outcome.INFERIOR
 
 
+def test_nothing_is_concluded_before_every_reference_is_there():
+    longer, tuned = rows_of(DENSE_LONGER, [8800] * 5), rows_of(FINE_TUNED, [8800, 8801, 8799, 8800, 8800])
+    assert table_of(longer, tuned).outcome(FINE_TUNED, FROZEN.target_round) is None
+    dense = rows_of(DENSE, [8750] * 5, 0)
+    assert table_of(dense, longer, tuned).outcome(FINE_TUNED, FROZEN.target_round) == Outcome.NOT_INFERIOR
+    assert table_of(dense, longer, tuned).best_dense(FROZEN.target_round) == DENSE_LONGER
+
+
 def test_intervals_are_students():
     found = estimate([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
     assert (found.mean, found.seeds) == (3.0, 5)
@@ -260,7 +291,7 @@ def test_the_report_shows_failures_and_refuses_other_settings():
     )
     assert "| random mask | dense | at early stopping | +3.00 |" in words
     assert words.count("other settings and are not shown") == 1
-    assert "Only 1 of 15 lines are done." in words
+    assert "Only 1 of 20 lines are done." in words
     assert set(pictures) == {"here-stopped.svg", "here-ended.svg", "here-step.svg"}
     for name in pictures:
         assert f"(figures/tickets/{name})" in words
