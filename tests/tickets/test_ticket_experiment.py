@@ -9,11 +9,7 @@ import torch
 
 from assay.claims.quality import Outcome
 from assay.errors import InputError
-<<<<<<< HEAD:tests/tickets/test_ticket_experiment.py
-from assay.pruning import full_mask
-=======
 from assay.pruning import controls, full_mask
->>>>>>> tickets:tests/tickets/test_tickets.py
 from benchmarks.tickets.figures import Point, chart
 from benchmarks.tickets.gradients import Gradients
 from benchmarks.tickets.images import split
