@@ -1,7 +1,8 @@
 """`python -m benchmarks.life success`, `prune [EXPERIMENT ...]`, `enumerate [NETWORK ...]`, `report`: the Game of Life.
 
 `success` measures how often networks learn it at all, `prune` finds small ones, `enumerate` proves kept ones again and
-times that; each does what is still missing, any number of times. `report` writes docs/.
+times that, `programs` exports one-step networks to C99 and ONNX and compares all 512 answers; each does what is still
+missing, any number of times. `report` writes docs/.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.life import networks
 from benchmarks.life.enumeration import PATCHES, enumerate_patches
 from benchmarks.life.finding import find_all, prove
 from benchmarks.life.network import LifeNetwork
+from benchmarks.life.programs import KINDS, prove_programs
 from benchmarks.life.record import DATA, Record, Row
 from benchmarks.life.report import render
 from benchmarks.life.settings import Pruning, Settings, full, quick
@@ -57,6 +59,8 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> None:
                 measure_success(record, settings)
             elif arguments.command == "prune":
                 find_all(record, settings, _chosen(settings, arguments.names), folder)
+            elif arguments.command == "programs":
+                _prove_programs(record, folder)
             else:
                 _enumerate_all(record, folder)
 
@@ -89,6 +93,16 @@ def _enumerate_all(record: Record, folder: Path) -> None:
         )
 
 
+def _prove_programs(record: Record, folder: Path) -> None:
+    for name in networks.names(folder):
+        network = networks.load(name, folder)
+        if network.n == 1:
+            row = prove_programs(name, network)
+            record.add("programs", row)
+            wrong = ", ".join(f"{kind} {row[kind]['other']}" for kind in KINDS)
+            print(f"{name}: PyTorch has {row['pytorch_wrong']} of 512 wrong; other answers: {wrong}", flush=True)
+
+
 def _report(files: list[Path], settings: Settings, docs: Path) -> None:
     if not files:
         raise InputError("there are no results", value=str(DATA), next_step="python -m benchmarks.life prune")
@@ -104,7 +118,7 @@ def _report(files: list[Path], settings: Settings, docs: Path) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.life", description=__doc__)
-    parser.add_argument("command", choices=("success", "prune", "enumerate", "report"))
+    parser.add_argument("command", choices=("success", "prune", "enumerate", "programs", "report"))
     parser.add_argument("names", nargs="*", help="experiments to prune, or kept networks to prove (default: all)")
     parser.add_argument("--json", type=Path, help="the file of results (default: this machine's in docs/data/life)")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the report goes")

@@ -11,6 +11,7 @@ from assay.report.units import digits
 from benchmarks.life import networks
 from benchmarks.life.figures import glider, network_picture, success_over_width
 from benchmarks.life.network import parameter_count
+from benchmarks.life.programs import KINDS
 from benchmarks.life.settings import Pruning, Settings, Supervision
 from benchmarks.sparse.report import table
 
@@ -64,6 +65,7 @@ def render(machines: Mapping[str, Data], settings: Settings, folder: Path) -> tu
         lines += _pruned(suites.get("prune", []), settings)
         lines += _controls(suites.get("controls", []))
         lines += _enumerations(suites.get("enumerate", []))
+        lines += _programs(suites.get("programs", []))
         lines += _pictures(suites.get("prune", []), folder, pictures)
     return "\n".join(lines).rstrip() + "\n", pictures
 
@@ -94,9 +96,9 @@ def _method(settings: Settings) -> Iterator[str]:
         "holds for boards of any size. Where it fails nothing is disproved."
     )
     yield (
-        "- Both are proofs about weights and arithmetic by a program of this repository, not about a compiled "
-        "export; that a folded network, in which constants were added to biases and rounded, is right too was "
-        "enumerated apart."
+        "- Both are proofs about weights and arithmetic by a program of this repository; one-step networks were also "
+        "asked for all their answers as exported programs, below. That a folded network, in which constants were added "
+        "to biases and rounded, is right too was enumerated apart."
     )
     yield ""
     yield (
@@ -266,6 +268,26 @@ def _enumerations(rows: Sequence[Data]) -> Iterator[str]:
         yield ""
         yield from table(("network", "wrong", "1 thread", "2 threads", "CPU, 1 thread", "CPU, 2 threads"), lines)
         yield ""
+
+
+def _programs(rows: Sequence[Data]) -> Iterator[str]:
+    """One-step networks that left PyTorch."""
+    if not rows:
+        return
+    yield "### The same networks as programs"
+    yield ""
+    yield (
+        "Written by `assay export` (folded first), built and run on the host, and asked for all 512 decisions: as C99 "
+        "in float, as C99 in 8-bit integers without any float, and as ONNX by onnx's reference implementation. Wrong "
+        "is what differs from PyTorch's decision, which was compared with the rule."
+    )
+    yield ""
+    lines = [
+        (f"`{row['name']}`", str(row["pytorch_wrong"]),
+         *(f"{row[kind]['other']}, {row[kind]['bytes']:,} bytes" for kind in KINDS)) for row in rows
+    ]  # fmt: skip
+    yield from table(("network", "PyTorch wrong, of 512", *(f"{kind}: wrong, source" for kind in KINDS)), lines)
+    yield ""
 
 
 def _pictures(rows: Sequence[Data], folder: Path, pictures: dict[str, str]) -> Iterator[str]:
