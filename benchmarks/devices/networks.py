@@ -1,9 +1,8 @@
 """The networks that are measured: one function each, from a seed to a subject.
 
 Another one is a function and a line in NETWORKS. Weights that were trained elsewhere come from a file, safetensors or
-JSON (names to nested lists), into a module of the same names; for the Game of Life it is one line:
-
-    "life, trained": lambda seed: life_patches(from_file(PATH, life_module(width)))
+JSON (names to nested lists), into a module of the same names with `from_file`; those of pruned Game of Life networks
+are kept by benchmarks/life.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.devices.training import digits, prune, train
+from benchmarks.life.networks import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,8 @@ NETWORKS: dict[str, Callable[[int], Subject]] = {
     "digits, convolution, 40 % of weights": lambda seed: digits_conv(seed, 317),
     "life, by hand": life_by_hand,
     "life, by hand, a board": life_board,
+    "life, pruned to 9.9 %": lambda seed: life_patches(load("one-step-0-tenth")),
+    "life, pruned to 2.3 %": lambda seed: life_patches(load("one-step-1-smallest")),
 }
-UNSEEDED = frozenset({"life, by hand", "life, by hand, a board"})
+UNSEEDED = frozenset(name for name in NETWORKS if name.startswith("life"))
 """Where other seeds would add nothing."""

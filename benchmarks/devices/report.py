@@ -32,8 +32,9 @@ def _method() -> Iterator[str]:
     yield (
         "Networks are trained on scikit-learn's digits (1,797 images of 8 x 8; a fifth, 360, is held out and never "
         "trained on), pruned by magnitude to an exact number of weights over all layers, exported by `assay export "
-        "--c99 --argmax`, and emulated with *all* held-out inputs. Game of Life networks have weights set by hand, and "
-        "all 512 patches, or eight boards of 32 x 32, are tried. Every count is of the emulated program's own answers."
+        "--c99 --argmax`, and emulated with *all* held-out inputs. Game of Life networks have weights set by hand, or "
+        "are pruned ones that `benchmarks.life` found, and all 512 patches, or eight boards of 32 x 32, are tried. "
+        "Every count is of the emulated program's own answers."
     )
     yield ""
     yield (
