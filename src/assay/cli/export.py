@@ -28,7 +28,7 @@ Exit code: 0 written, 1 the program does not agree with the model, 2 bad input, 
 fault of Assay's own.
 
 Example: assay export latest -o fast_softmax
-Example: assay export life.py --c99 --binary-inputs --argmax -o life
+Example: assay export examples/life.py --c99 --binary-inputs --argmax -o life
 Example: assay export digits.py --c99 --bits 8 --data held_out.npz --device cortex-m0plus -o digits
 """
 
