@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.report.units import digits
+from assay.report.units import digits, plural
 from benchmarks.life import networks
 from benchmarks.life.figures import glider, network_picture, success_over_width
 from benchmarks.life.network import parameter_count
@@ -170,7 +170,7 @@ def _experiment(each: Pruning, rows: Sequence[Data]) -> Iterator[str]:
         f"**{len(well)} of {len(tenths)} seeds are proved right with at most a tenth of the parameters**"
         + (f", after at most {digits(max(row['cpu_s'] for row in well), 2)} s a seed" if well else "")
         + (f" ({len(each.seeds)} seeds are trained at once and share the time)." if each.together else ".")
-        + (f" {len(each.seeds) - len(tenths)} seeds were not run." if len(tenths) < len(each.seeds) else "")
+        + (f" {plural(len(each.seeds) - len(tenths), 'seed')} not finished." if len(tenths) < len(each.seeds) else "")
     )
     yield ""
     yield from table(
