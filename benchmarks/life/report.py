@@ -166,8 +166,9 @@ def _experiment(each: Pruning, rows: Sequence[Data], stopped: Sequence[Data]) ->
     yield ""
     yield f"Networks are {_TOLD[each.supervision]}."
     yield ""
+    tried = len(tenths) + sum(not _has(rows, row["seed"]) for row in stopped)
     yield (
-        f"**{len(well)} of {len(tenths)} seeds are proved right with at most a tenth of the parameters**"
+        f"**{len(well)} of {tried} seeds are proved right with at most a tenth of the parameters**"
         + (f", after at most {digits(max(row['cpu_s'] for row in well), 2)} s a seed" if well else "")
         + (f" ({len(each.seeds)} seeds are trained at once and share the time)." if each.together else ".")
         + "".join(f" {_unfinished(seed, stopped, whole)}" for seed in each.seeds if not _has(rows, seed))
