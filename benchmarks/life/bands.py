@@ -9,6 +9,7 @@ more than the next generation is not proved so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,8 @@ class Composition:
     Attributes:
         holds: every logit has the right sign, so that the network is exact on every board.
         margin: the smallest limit of a logit towards 0, negative where its sign is open.
-        spreads: after each step but the last, the widest box of a channel over the distance between its two boxes; at
-            or above 1, or infinite, that channel does not tell dead from alive.
+        spreads: after each step but the last, the widest box over the largest distance between a channel's two boxes,
+            of the channels that the next step reads; infinite where none tells dead from alive.
     """
 
     holds: bool
@@ -86,9 +87,8 @@ def _boxes(channels: Interval) -> Interval:
 
 
 def _spread(boxes: Interval, read: NDArray[np.bool_]) -> float:
-    """Of the channels that are read and vary; 0 where none does."""
-    width = (boxes[1] - boxes[0]).max(0)[read]
-    apart = np.abs((boxes[0] + boxes[1])[1] - (boxes[0] + boxes[1])[0])[read] / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(width > 0, width / apart, 0.0)
-    return float(found.max(initial=0.0))
+    """The widest box over the largest distance, constants being channels too."""
+    middle = (boxes[0] + boxes[1]) / 2
+    width = float((boxes[1] - boxes[0])[:, read].max(initial=0.0))
+    apart = float(np.abs(middle[1] - middle[0])[read].max(initial=0.0))
+    return width / apart if apart else math.inf

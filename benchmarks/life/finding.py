@@ -35,10 +35,29 @@ def find_all(record: Record, settings: Settings, chosen: Sequence[Pruning], fold
         for seeds in groups:
             stages = [f"{pruning.name}-{seed}-{stage}" for seed in seeds for stage in ("tenth", "smallest")]
             if not all(record.has("prune", name) for name in stages):
-                _find(record, settings, pruning, seeds, folder)
+                left: list[list[int]] = []
+                try:
+                    _find(record, settings, pruning, seeds, folder, left)
+                except KeyboardInterrupt:
+                    record.add("stopped", *_stopped(pruning, seeds, left))
+                    raise
 
 
-def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[int], folder: Path) -> None:
+def _stopped(pruning: Pruning, seeds: Sequence[int], left: list[list[int]]) -> list[Row]:
+    """How far seeds were that are not finished: a report without them would choose those that end soon, which hold."""
+    return [
+        {
+            "name": f"{pruning.name}-{seed}", "experiment": pruning.name, "seed": seed,
+            "left": [each[place] for each in left],
+        }
+        for place, seed in enumerate(seeds)
+    ]  # fmt: skip
+
+
+def _find(
+    record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[int], folder: Path, history: list[list[int]]
+) -> None:
+    """Adds what is left after each round to `history`, and rows to the record."""
     begun, cpu_begun, spent = time.monotonic(), time.process_time(), 0.0
     rows: list[Row] = []
 
@@ -46,12 +65,12 @@ def _find(record: Record, settings: Settings, pruning: Pruning, seeds: Sequence[
         print(f"[{pruning.name} {', '.join(map(str, seeds))}] {words}, {time.monotonic() - begun:.0f} s", flush=True)
 
     task, training = _begin(pruning, seeds)
-    held, history = _train_dense(training, task, pruning, say), []
+    held = _train_dense(training, task, pruning, say)
     dense_steps = training.done
     least = int(settings.tenth * parameter_count(pruning.n, pruning.m))
     further = dataclasses.replace(pruning.schedule, rounds=pruning.further)
     for stage, schedule, goal in (("tenth", pruning.schedule, least), ("smallest", further, 1)):
-        history += prune(training, task.holds, schedule, held, goal, say)
+        prune(training, task.holds, schedule, held, goal, history, say)
         spent += (time.process_time() - cpu_begun) / len(seeds)
         for place, seed in enumerate(seeds):
             name = f"{pruning.name}-{seed}-{stage}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write
@@ -26,14 +25,15 @@ def load(name: str, folder: Path = NETWORKS) -> LifeNetwork:
     path = folder / f"{name}{_SUFFIX}"
     if not path.exists():
         raise InputError("there is no such network", value=name, rule=f"one of {', '.join(names(folder)) or 'none'}")
-    with safe_open(path, "pt") as file:
-        about = file.metadata()
-        network = LifeNetwork(int(about["n"]), int(about["m"]))
-        network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 - it is no mapping
+    state = load_file(path)
+    n = (len(state) - 2) // 4
+    network = LifeNetwork(n, state[f"layers.{4 * n}.weight"].shape[1])
+    network.load_state_dict(state)
     return network.eval()
 
 
 def keep(name: str, network: LifeNetwork, folder: Path = NETWORKS) -> None:
-    """Write a network under a name."""
-    about = {"n": str(network.n), "m": str(network.m)}
-    atomic_write(folder / f"{name}{_SUFFIX}", save({k: v.contiguous() for k, v in network.state_dict().items()}, about))
+    """Write a network under a name, readable by everyone; the same network gives the same bytes."""
+    path = folder / f"{name}{_SUFFIX}"
+    atomic_write(path, save(dict(network.state_dict())))
+    path.chmod(0o644)

@@ -108,15 +108,23 @@ class Training:
 
 
 def prune(
-    training: Training, holds: Holds, schedule: Schedule, begun: Tensor, least: int, say: Callable[[str], None]
-) -> list[list[int]]:
+    training: Training,
+    holds: Holds,
+    schedule: Schedule,
+    begun: Tensor,
+    least: int,
+    history: list[list[int]],
+    say: Callable[[str], None],
+) -> None:
     """Prune the instances that have `begun`, since they hold, until `least` parameters are left or the rounds are over.
 
-    They end in their smallest state that held; others are left as they are. Returns what was left after each round.
+    They end in their smallest state that held; others are left without pruning. `history` gets what is left after each
+    round.
     """
     best = [each.clone() for each in training.tensors()]
     share = torch.full((training.instances.count,), schedule.share)
-    rest, history = torch.zeros_like(begun), [training.left().tolist()]
+    rest = torch.zeros_like(begun)
+    history.append(training.left().tolist())
     for number in range(schedule.rounds):
         left = training.left()
         if (~begun | (left <= least)).all():
@@ -131,7 +139,6 @@ def prune(
         rest = ~well
         history.append(training.left().tolist())
         say(f"round {number + 1}: {history[-1]} left")
-    return history
 
 
 def _train(training: Training, holds: Holds, schedule: Schedule) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.report.units import digits
+from assay.report.units import digits, plural
 from benchmarks.life import networks
 from benchmarks.life.figures import glider, network_picture, success_over_width
 from benchmarks.life.network import parameter_count
@@ -62,7 +62,7 @@ def render(machines: Mapping[str, Data], settings: Settings, folder: Path) -> tu
             "",
         ]
         lines += _success(stem, suites.get("success", []), pictures)
-        lines += _pruned(suites.get("prune", []), settings)
+        lines += _pruned(suites.get("prune", []), suites.get("stopped", []), settings)
         lines += _controls(suites.get("controls", []))
         lines += _enumerations(suites.get("enumerate", []))
         lines += _programs(suites.get("programs", []))
@@ -154,25 +154,26 @@ def _success(stem: str, rows: Sequence[Data], pictures: dict[str, str]) -> Itera
     yield ""
 
 
-def _pruned(rows: Sequence[Data], settings: Settings) -> Iterator[str]:
+def _pruned(rows: Sequence[Data], stopped: Sequence[Data], settings: Settings) -> Iterator[str]:
     for each in settings.pruning:
-        own = [row for row in rows if row["experiment"] == each.name]
-        if own:
-            yield from _experiment(each, own)
+        own, cut = ([row for row in of if row["experiment"] == each.name] for of in (rows, stopped))
+        if own or cut:
+            yield from _experiment(each, own, cut)
 
 
-def _experiment(each: Pruning, rows: Sequence[Data]) -> Iterator[str]:
+def _experiment(each: Pruning, rows: Sequence[Data], stopped: Sequence[Data]) -> Iterator[str]:
     tenths, whole = [row for row in rows if row["stage"] == "tenth"], parameter_count(each.n, each.m)
     well = [row for row in tenths if row["reached"] and proved(row)]
     yield f"### {each.name}: n={each.n}, m={each.m}, {whole:,} parameters"
     yield ""
     yield f"Networks are {_TOLD[each.supervision]}."
     yield ""
+    tried = len(tenths) + sum(not _has(rows, row["seed"]) for row in stopped)
     yield (
-        f"**{len(well)} of {len(tenths)} seeds are proved right with at most a tenth of the parameters**"
+        f"**{len(well)} of {tried} seeds are proved right with at most a tenth of the parameters**"
         + (f", after at most {digits(max(row['cpu_s'] for row in well), 2)} s a seed" if well else "")
         + (f" ({len(each.seeds)} seeds are trained at once and share the time)." if each.together else ".")
-        + (f" {len(each.seeds) - len(tenths)} seeds were not run." if len(tenths) < len(each.seeds) else "")
+        + "".join(f" {_unfinished(seed, stopped, whole)}" for seed in each.seeds if not _has(rows, seed))
     )
     yield ""
     yield from table(
@@ -183,6 +184,28 @@ def _experiment(each: Pruning, rows: Sequence[Data]) -> Iterator[str]:
         [_row(row) for row in rows],
     )  # fmt: skip
     yield ""
+
+
+def _has(rows: Sequence[Data], seed: int) -> bool:
+    return any(row["seed"] == seed for row in rows)
+
+
+def _unfinished(seed: int, stopped: Sequence[Data], whole: int) -> str:
+    left = next((row["left"] for row in stopped if row["seed"] == seed), None)
+    if left is None:
+        return f"Seed {seed} was not run."
+    if not left:
+        return f"Seed {seed} was stopped before it was right with all parameters."
+    return (
+        f"**Seed {seed} was stopped** after {plural(len(left) - 1, 'round')} of pruning: right with {left[-1]:,} "
+        f"parameters ({left[-1] / whole:.1%})"
+        + (f", the same as {plural(same, 'round')} before." if (same := _same(left)) else ".")
+    )
+
+
+def _same(left: Sequence[int]) -> int:
+    """For how many rounds nothing went."""
+    return sum(each == left[-1] for each in left) - 1
 
 
 def proved(row: Data) -> bool:

@@ -90,7 +90,7 @@ def full() -> Settings:
                 Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
             ),
             Pruning(
-                "two-steps-narrow", Supervision.BOARDS, 2, 8, (0, 1), False, 8000,
+                "two-steps-narrow", Supervision.BOARDS, 2, 8, (0, 1, 2), False, 8000,
                 Schedule(rounds=30, steps=500, tries=4, share=0.2, l1=1e-4, rate=5e-3), 4, 64,
             ),
             Pruning(

@@ -51,6 +51,25 @@ def test_commands_run_go_on_where_they_were_left_and_repeat_to_the_bit(tmp_path,
     assert "0 of 2 seeds are proved right" in (tmp_path / "life-results.md").read_text()
 
 
+def test_seeds_that_were_stopped_are_published_with_how_far_they_were(tmp_path, monkeypatch, capsys):
+    def stopped(training, holds, schedule, begun, least, history, say):
+        history.extend([[121, 121], [90, 80], [90, 70]])
+        raise KeyboardInterrupt
+
+    path = tmp_path / "r.json"
+    with monkeypatch.context() as patched:
+        patched.setattr("benchmarks.life.finding.prune", stopped)
+        patched.setattr("sys.argv", ["life", "prune", "one-step", "--json", str(path), "--quick"])
+        assert main() == 130
+    run(monkeypatch, "report", "--json", str(path), "--docs", str(tmp_path))
+    text = (tmp_path / "life-results.md").read_text()
+    assert "after 2 rounds of pruning: right with 90 parameters (74.4%), the same as 1 round before" in text
+    assert "right with 70 parameters (57.9%)." in text
+    run(monkeypatch, "prune", "one-step", "--json", str(path))
+    run(monkeypatch, "report", "--json", str(path), "--docs", str(tmp_path))
+    assert "was stopped" not in (tmp_path / "life-results.md").read_text()
+
+
 def test_results_of_other_settings_are_not_continued(tmp_path):
     Record(tmp_path / "r.json", quick(), quick=True).save()
     with pytest.raises(InputError, match="other settings"):

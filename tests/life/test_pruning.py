@@ -50,7 +50,8 @@ def test_rounds_that_do_not_hold_are_undone_to_the_bit_and_the_share_halves():
         counts.append(training.left().tolist())
         return torch.tensor([False, True])
 
-    history = prune(training, only_the_second, QUICK, torch.tensor([True, True]), 1, quiet)
+    history = []
+    prune(training, only_the_second, QUICK, torch.tensor([True, True]), 1, history, quiet)
     assert all(torch.equal(now[0], old[0]) for now, old in zip(training.tensors(), before, strict=True))
     whole = history[0][0]
     assert [each[0] for each in counts] == [whole - whole // 2, whole, whole]  # the rounds between take nothing
@@ -60,9 +61,8 @@ def test_rounds_that_do_not_hold_are_undone_to_the_bit_and_the_share_halves():
 
 def test_pruning_stops_at_what_is_asked_for_and_leaves_those_that_never_held():
     training = training_of([0, 1])
-    history = prune(
-        training, lambda instances: torch.tensor([True, False]), QUICK, torch.tensor([True, False]), 70, quiet
-    )
+    begun, history = torch.tensor([True, False]), []
+    prune(training, lambda instances: begun, QUICK, begun, 70, history, quiet)
     assert history[-1] == [70, history[0][1]]
 
 
@@ -70,7 +70,7 @@ def test_one_step_is_pruned_to_a_tenth_and_proved():
     task, schedule = OneStep(), Schedule(rounds=20, steps=150, tries=2, share=0.3, l1=1e-4, rate=1e-2)
     training = Training(Instances(1, 16, [0]), task.loss, schedule.rate, schedule.l1)
     training.run(400)
-    prune(training, task.holds, schedule, task.holds(training.instances), 86, quiet)
+    prune(training, task.holds, schedule, task.holds(training.instances), 86, [], quiet)
     network = training.instances.network(0)
     assert sum(int((each != 0).sum()) for each in network.parameters()) <= 86
     assert enumerate_patches(network).exact
