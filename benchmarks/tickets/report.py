@@ -118,8 +118,16 @@ def _target(found: Table) -> Iterator[str]:
     gone = f"{1 - settings.remaining(round_):.1%} removed"
     for arm in GOAL:
         outcome = found.outcome(arm, round_)
-        words = "not measured yet" if outcome is None else f"{_WORDS[outcome]} at a margin of {settings.margin * 100:g}"
-        yield f"- **{arm}**, {gone}: {words}."
+        if outcome is None:
+            yield f"- **{arm}**, {gone}: not measured yet."
+            continue
+        parts = [
+            f"{_WORDS[each]} {words}"
+            for measure, words in MEASURES.items()
+            if (each := found.outcome(arm, round_, [measure]))
+        ]
+        reached = "reached" if outcome is Outcome.NOT_INFERIOR else "not reached"
+        yield f"- **{arm}**, {gone}: {reached} ({', '.join(parts)}; margin {settings.margin * 100:g} points)."
     yield ""
     rows = [
         (arm, reference, MEASURES[measure], f"{100 * each.mean:+.2f}", f"{100 * each.limit:+.2f}",
