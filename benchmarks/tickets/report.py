@@ -32,7 +32,7 @@ EVERY = (*SHOWN, GRADUAL, REWOUND_FALLING, DENSE_FALLING)
 _WORDS = {Outcome.NOT_INFERIOR: "not inferior", Outcome.INFERIOR: "inferior", Outcome.UNDECIDED: "undecided"}
 _AXES = {
     "stopped": "test accuracy at the early-stopping step (%)", "ended": "test accuracy at the end (%)",
-    "step": "early-stopping step: the sooner, the faster it learns",
+    "step": "early-stopping step",
 }  # fmt: skip
 
 
@@ -118,8 +118,16 @@ def _target(found: Table) -> Iterator[str]:
     gone = f"{1 - settings.remaining(round_):.1%} removed"
     for arm in GOAL:
         outcome = found.outcome(arm, round_)
-        words = "not measured yet" if outcome is None else f"{_WORDS[outcome]} at a margin of {settings.margin * 100:g}"
-        yield f"- **{arm}**, {gone}: {words}."
+        if outcome is None:
+            yield f"- **{arm}**, {gone}: not measured yet."
+            continue
+        parts = [
+            f"{_WORDS[each]} {words}"
+            for measure, words in MEASURES.items()
+            if (each := found.outcome(arm, round_, [measure]))
+        ]
+        reached = "reached" if outcome is Outcome.NOT_INFERIOR else "not reached"
+        yield f"- **{arm}**, {gone}: {reached} ({', '.join(parts)}; margin {settings.margin * 100:g} points)."
     yield ""
     rows = [
         (arm, reference, MEASURES[measure], f"{100 * each.mean:+.2f}", f"{100 * each.limit:+.2f}",
@@ -133,12 +141,15 @@ def _target(found: Table) -> Iterator[str]:
         [(arm, *(_percent(found.value(arm, round_, measure)) for measure in MEASURES)) for arm in EVERY],
     )
     if (best := found.best_dense(round_)) is not None:
-        lost = {arm: found.loss(arm, round_, "stopped", best) for arm in GOAL}
         yield ""
         yield (
-            f"Points lost to **{best}**, the best dense network of all, whatever its steps and rates: "
-            + "; ".join(f"{arm} {_points(each) or 'not measured yet'}" for arm, each in lost.items())
-            + "."
+            "Reached means as good as a dense network of as many steps at the same rates, not as good as any. Points "
+            f"lost to **{best}**, the best dense network of all:"
+        )
+        yield ""
+        yield from table(
+            ("arm", *MEASURES.values()),
+            [(arm, *(_points(found.loss(arm, round_, measure, best)) for measure in MEASURES)) for arm in GOAL],
         )
 
 
@@ -205,7 +216,7 @@ def _pictures(stem: str, found: Table, pictures: dict[str, str]) -> Iterator[str
             continue
         last = {arm: points[0] for arm, points in arms.items() if points}
         label = f"{title} over the weights that remain; at the fewest, " + ", ".join(
-            f"{arm} {point.value:,.1f}" for arm, point in last.items()
+            f"{arm} {point.value:,.{0 if measure == 'step' else 1}f}" for arm, point in last.items()
         )
         name = f"{stem}-{measure}.svg"
         pictures[name] = chart(arms, title, label)

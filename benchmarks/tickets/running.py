@@ -26,6 +26,12 @@ def run_all(record: Record, settings: Settings, workers: int, load: Load = load_
     A line that fails with an exception ends the command with it. `load` is called in every worker.
     """
     todo, begun = record.missing(), time.monotonic()
+    if not todo:
+        print("nothing is missing", flush=True)
+        return
+    if not todo:
+        print("nothing is missing", flush=True)
+        return
     with get_context("spawn").Pool(workers, _start, (settings, load)) as pool:
         done = pool.imap_unordered(_work, [(run, settings) for run in todo])
         for count, (run, rows) in enumerate(done, 1):

@@ -106,11 +106,11 @@ class Table:
         found = {arm: each for arm in DENSE_ARMS if (each := self.value(arm, round_, "stopped")) is not None}
         return max(found, key=lambda arm: found[arm].mean) if found else None
 
-    def outcome(self, arm: str, round_: int) -> Outcome | None:
+    def outcome(self, arm: str, round_: int, measures: Sequence[str] = tuple(MEASURES)) -> Outcome | None:
         """Not inferior where it is so to every reference in every measure, inferior where it is in any; None where one
         of these is not there yet."""
-        losses = list(self.losses(arm, round_))
-        if len(losses) < len(REFERENCES[arm]) * len(MEASURES):
+        losses = [each for each in self.losses(arm, round_) if each[1] in measures]
+        if len(losses) < len(REFERENCES[arm]) * len(measures):
             return None
         found = {each.outcome(self.settings.margin) for _, _, each in losses}
         if found == {Outcome.NOT_INFERIOR}:

@@ -280,7 +280,7 @@ def test_the_report_shows_failures_and_refuses_other_settings():
         rows += [rows_of(RANDOM, [8500, 8510, 8490, 8505, 8496], round_)]
     data = results(*rows)
     words, pictures = render({"here": data, "there": data | {"settings": "others"}}, FROZEN)
-    assert "- **rewound**, 90.1% removed: not inferior at a margin of 0.3." in words
+    assert "- **rewound**, 90.1% removed: reached (not inferior at early stopping, not inferior at the end; " in words
     assert "- **fine-tuned**, 90.1% removed: not measured yet." in words
     assert (
         "**rewound**: not inferior at 56.1%, 31.5%, 17.7%, 9.9%; inferior at 5.6%, 3.2%, 1.8% of the weights." in words
