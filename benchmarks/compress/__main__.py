@@ -19,7 +19,7 @@ from assay.errors import AssayError
 from benchmarks.compress.cutting import run_cut
 from benchmarks.compress.plan import SUBJECTS, cuts
 from benchmarks.compress.report import render
-from benchmarks.referee.results import ROOT, Record, Results, this_processor
+from benchmarks.referee.results import ROOT, Record, Results, this_processor, write_report
 
 DATA = ROOT / "docs" / "data" / "pruning"
 """A file for each processor."""
@@ -69,11 +69,7 @@ def _words(row: dict[str, Any]) -> str:
 
 def _report(files: list[Path]) -> None:
     text, pictures = render({file.stem: Results(file, writing=False).data for file in files})
-    folder = ROOT / "docs" / "figures" / "pruning"
-    folder.mkdir(parents=True, exist_ok=True)
-    (ROOT / "docs" / "pruning-results.md").write_text(text)
-    for name, picture in pictures.items():
-        (folder / name).write_text(picture + "\n")
+    write_report(ROOT / "docs", "pruning", text, pictures)
     print(f"docs/pruning-results.md and {len(pictures)} pictures from {', '.join(file.name for file in files)}")
 
 

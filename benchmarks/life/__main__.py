@@ -26,7 +26,7 @@ from benchmarks.life.record import DATA, Record, Row
 from benchmarks.life.report import render
 from benchmarks.life.settings import Pruning, Settings, full, quick
 from benchmarks.life.success import measure_success
-from benchmarks.referee.results import ROOT, this_processor
+from benchmarks.referee.results import ROOT, this_processor, write_report
 
 
 def main() -> int:
@@ -109,10 +109,7 @@ def _report(files: list[Path], settings: Settings, docs: Path) -> None:
     text, pictures = render(
         {file.stem: json.loads(file.read_text()) for file in files}, settings, files[0].parent / "networks"
     )
-    (docs / "figures" / "life").mkdir(parents=True, exist_ok=True)
-    (docs / "life-results.md").write_text(text)
-    for name, picture in pictures.items():
-        (docs / "figures" / "life" / name).write_text(picture + "\n")
+    write_report(docs, "life", text, pictures)
     print(f"{docs / 'life-results.md'} and {len(pictures)} pictures from {', '.join(file.name for file in files)}")
 
 

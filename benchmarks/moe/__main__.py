@@ -22,7 +22,7 @@ from benchmarks.moe.report import render
 from benchmarks.moe.running import run_all
 from benchmarks.moe.settings import Settings, load_settings, quick
 from benchmarks.moe.text import load_corpus
-from benchmarks.referee.results import ROOT, this_processor
+from benchmarks.referee.results import ROOT, this_processor, write_report
 
 
 def main() -> int:
@@ -63,10 +63,7 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def _report(settings: Settings, files: list[Path], docs: Path) -> None:
     text, pictures = render({file.stem: json.loads(file.read_text()) for file in files}, settings)
-    (docs / "figures" / "moe").mkdir(parents=True, exist_ok=True)
-    (docs / "moe-results.md").write_text(text)
-    for name, picture in pictures.items():
-        (docs / "figures" / "moe" / name).write_text(picture + "\n")
+    write_report(docs, "moe", text, pictures)
     print(f"{docs / 'moe-results.md'} and {len(pictures)} pictures from {', '.join(file.name for file in files)}")
 
 

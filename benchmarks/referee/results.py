@@ -13,10 +13,12 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
+from assay.errors import InputError
 from assay.machine.cache_dirs import atomic_write
 from assay.machine.survey import read_facts
 
@@ -55,7 +57,7 @@ class Results:
         if self._lock is not None:
             self._lock.close()
 
-    def __enter__(self) -> Results:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -67,7 +69,7 @@ class Results:
         self.data["machine"] = read_facts().to_json()
         if not (resume and old and not old["complete"] and old["quick"] == quick):
             self.data["suites"][name] = {
-                "started": _now(),
+                "started": now(),
                 "finished": None,
                 "seconds": 0.0,
                 "quick": quick,
@@ -84,6 +86,43 @@ class Results:
         """Write the file whole, readable by everyone."""
         atomic_write(self.path, (json.dumps(self.data, indent=1) + "\n").encode())
         os.chmod(self.path, 0o644)
+
+
+class FixedResults(Results):
+    """A file of results that were all made under the same settings: what is in `fixed`, kept in the file.
+
+    Raises InputError where the file was made `otherwise`, or where another command holds it.
+    """
+
+    def __init__(self, path: Path, fixed: Mapping[str, Any], otherwise: str = "under other settings") -> None:
+        try:
+            super().__init__(path)
+        except BlockingIOError as error:
+            raise InputError("another run holds these results", value=str(path), next_step="let it end") from error
+        found = {key: self.data.setdefault(key, value) for key, value in fixed.items()}
+        if found != fixed:
+            self.close()
+            raise InputError(
+                f"these results were made {otherwise}",
+                value=f"{path}: {found}",
+                rule=f"one file holds results of {fixed}",
+                next_step="give another file with --json, or restore the settings",
+            )
+        self.sources = sources_identity()
+        self.data["machine"] = read_facts().to_json()
+
+    def circumstances(self) -> dict[str, Any]:
+        """When a row is made, the load that it ran under, and the sources."""
+        return {"when": now(), "load": conditions()["load"], "sources": self.sources}
+
+
+def write_report(docs: Path, topic: str, text: str, pictures: Mapping[str, str]) -> None:
+    """TOPIC-results.md, and its pictures by file name in figures/TOPIC."""
+    folder = docs / "figures" / topic
+    folder.mkdir(parents=True, exist_ok=True)
+    (docs / f"{topic}-results.md").write_text(text)
+    for name, picture in pictures.items():
+        (folder / name).write_text(picture + "\n")
 
 
 class Record:
@@ -103,7 +142,7 @@ class Record:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self.data["complete"] = kind is None
-        self.data["finished"] = _now()
+        self.data["finished"] = now()
         self.data["conditions"].append({"at": "end", **conditions()})
         self._save()
 
@@ -133,7 +172,7 @@ class Record:
 
 def conditions() -> dict[str, Any]:
     """How busy the machine is: the 1-minute load average, the share of time in which some task waited for a core."""
-    found: dict[str, Any] = {"when": _now(), "load": round(os.getloadavg()[0], 2), "psi_10s": None, "psi_60s": None}
+    found: dict[str, Any] = {"when": now(), "load": round(os.getloadavg()[0], 2), "psi_10s": None, "psi_60s": None}
     if _PRESSURE.exists():
         some = dict(part.split("=") for part in _PRESSURE.read_text().split("\n")[0].split()[1:])
         found |= {"psi_10s": float(some["avg10"]) / 100, "psi_60s": float(some["avg60"]) / 100}
@@ -149,5 +188,6 @@ def sources_identity() -> str:
     return digest.hexdigest()[:12]
 
 
-def _now() -> str:
+def now() -> str:
+    """UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from assay.errors import AssayError
-from benchmarks.referee.results import ROOT, this_processor
+from benchmarks.referee.results import ROOT, this_processor, write_report
 from benchmarks.tickets.images import load_parts
 from benchmarks.tickets.record import DATA, Record
 from benchmarks.tickets.report import render
@@ -46,10 +46,7 @@ def main() -> int:
 
 def _report(settings: Settings, files: list[Path], docs: Path) -> None:
     text, pictures = render({file.stem: json.loads(file.read_text()) for file in files}, settings)
-    (docs / "figures" / "tickets").mkdir(parents=True, exist_ok=True)
-    (docs / "tickets-results.md").write_text(text)
-    for name, picture in pictures.items():
-        (docs / "figures" / "tickets" / name).write_text(picture + "\n")
+    write_report(docs, "tickets", text, pictures)
     print(f"{docs / 'tickets-results.md'} and {len(pictures)} pictures from {', '.join(file.name for file in files)}")
 
 

@@ -29,9 +29,6 @@ def run_all(record: Record, settings: Settings, workers: int, load: Load = load_
     if not todo:
         print("nothing is missing", flush=True)
         return
-    if not todo:
-        print("nothing is missing", flush=True)
-        return
     with get_context("spawn").Pool(workers, _start, (settings, load)) as pool:
         done = pool.imap_unordered(_work, [(run, settings) for run in todo])
         for count, (run, rows) in enumerate(done, 1):
