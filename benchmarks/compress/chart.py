@@ -9,24 +9,24 @@ from markupsafe import Markup
 
 from assay.report.axes import MARGIN, WIDE, axis, text_width, vertical_axis
 from assay.report.scales import LinearScale, LogScale, tick_text
-from assay.report.svg import dots, element, line, rectangle, text
+from assay.report.svg import dots, line, rectangle, text
+from benchmarks.referee.pictures import HALO, stand_alone
 
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 58.0, 24.0, 300.0, 346.0
-_STYLE = """
-svg { --paper: #ffffff; --ink: #16191f; --soft: #565e6b; --rule: #d5d9e0; --slower: #f7e7e6;
-  --structured: #1257c9; --block: #16733f; --unstructured: #a8461c; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #12151a; --ink: #e8ebf0; --soft: #a4adba; --rule: #363e4a; --slower: #33191a;
-    --structured: #7fb0ff; --block: #6fd39b; --unstructured: #ffb287; } }
-.paper { fill: var(--paper); } .slower { fill: var(--slower); }
-.label { font: 13px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); paint-order: stroke;
-  stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
-.tick, .title { fill: var(--soft); } .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
+_COLOURS = {
+    "slower": ("#f7e7e6", "#33191a"), "structured": ("#1257c9", "#7fb0ff"), "block": ("#16733f", "#6fd39b"),
+    "unstructured": ("#a8461c", "#ffb287"),
+}  # fmt: skip
+_RULES = (
+    HALO
+    + """
+.slower { fill: var(--slower); }
 .structured { --side: var(--structured); } .block { --side: var(--block); }
 .unstructured { --side: var(--unstructured); }
 .name { fill: var(--side); } .curve { stroke: var(--side); stroke-width: 2; fill: none; }
 .dot { stroke: var(--side); stroke-width: 9; stroke-linecap: round; fill: none; }
 """
+)
 
 Curve = Sequence[tuple[float, float]]
 """Sparsity from 0 to 1, and speed over the dense model."""
@@ -39,8 +39,6 @@ def crossover(curves: Mapping[str, Curve], title: str, label: str) -> str:
     x = LinearScale(min(sparsity for sparsity, _ in points) - 0.05, 1.0, _LEFT, WIDE - MARGIN - 90)
     y = LogScale(min(0.8, *speeds) / 1.15, max(1.25, *speeds) * 1.15, _BOTTOM, _TOP)
     parts = [
-        element("style", Markup(_STYLE)),
-        rectangle(0, 0, WIDE, _HEIGHT, "paper"),
         rectangle(_LEFT, y(1.0), x.end - _LEFT, _BOTTOM - y(1.0), "slower"),
         *axis(x, _TOP, _BOTTOM, "share that was removed", tick_text),
         *vertical_axis(y, _LEFT, x.end, title),
@@ -48,12 +46,7 @@ def crossover(curves: Mapping[str, Curve], title: str, label: str) -> str:
     taken: list[float] = []
     for kind, curve in sorted(curves.items(), key=lambda each: -each[1][-1][1]):
         parts += _curve(kind, [(x(sparsity), y(speed)) for sparsity, speed in curve], taken)
-    return str(
-        element(
-            "svg", Markup().join(parts), xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDE:g} {_HEIGHT:g}",
-            role="img", aria_label=label,
-        )
-    )  # fmt: skip
+    return stand_alone(parts, _HEIGHT, label, _COLOURS, _RULES)
 
 
 def _curve(kind: str, places: Sequence[tuple[float, float]], taken: list[float]) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Pictures that stand alone in Markdown, for light and dark pages: success over width, networks, a glider."""
+"""Pictures: success over width, networks, a glider."""
 
 from __future__ import annotations
 
@@ -16,16 +16,10 @@ from assay.report.svg import dots, element, line, rectangle, text
 from benchmarks.life.folding import fold
 from benchmarks.life.network import LifeNetwork, parameters
 from benchmarks.life.rules import Cells, torus_step
+from benchmarks.referee.pictures import stand_alone
 
-_STYLE = """
-svg { --paper: #ffffff; --ink: #16191f; --soft: #565e6b; --rule: #d5d9e0;
-  --first: #1257c9; --second: #a81c1c; --third: #0d7a4a; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #12151a; --ink: #e8ebf0; --soft: #a4adba; --rule: #363e4a;
-    --first: #7fb0ff; --second: #ff8f87; --third: #5fd39b; } }
-.paper { fill: var(--paper); }
-.label { font: 13px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); }
-.tick, .title { fill: var(--soft); } .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
+_COLOURS = {"first": ("#1257c9", "#7fb0ff"), "second": ("#a81c1c", "#ff8f87"), "third": ("#0d7a4a", "#5fd39b")}
+_RULES = """
 .first { --side: var(--first); } .second { --side: var(--second); } .third { --side: var(--third); }
 .name { fill: var(--side); } .error { stroke: var(--side); stroke-width: 2; }
 .dot { stroke: var(--side); stroke-width: 9; stroke-linecap: round; fill: none; }
@@ -50,7 +44,9 @@ def success_over_width(shares: Mapping[int, Sequence[tuple[int, float, float, fl
             at = x(m) + 9 * (n - 2)
             parts += [line(at, y(low), at, y(high), f"error {side}"), dots([(at, y(share))], f"dot {side}")]
         parts.append(text(70.0, 40.0 + 18 * n, f"{n} step{'s' * (n > 1)}", f"label name {side}"))
-    return _document(WIDE, 346.0, "Share of instances that learn the Game of Life over the networks' width.", parts)
+    return stand_alone(
+        parts, 346.0, "Share of instances that learn the Game of Life over the networks' width.", _COLOURS, _RULES
+    )
 
 
 def network_picture(network: LifeNetwork) -> str:
@@ -75,7 +71,7 @@ def network_picture(network: LifeNetwork) -> str:
     end = _channel_places(layers[-2][:, :, 0, 0], WIDE - 40, height, nodes)
     parts += _edges(layers[-2][:, :, 0, 0], sources, end)
     label = f"The network of {network.n} step{'s' * (network.n > 1)} that is left: its channels and signed weights."
-    return _document(WIDE, height, label, [*parts, *nodes])
+    return stand_alone([*parts, *nodes], height, label, _COLOURS, _RULES)
 
 
 def _window_places(
@@ -133,7 +129,9 @@ def glider(network: LifeNetwork, boards: int = 8, side: int = 10) -> str:
         board = predict(network, board)
         for _ in range(network.n):
             true = torus_step(true)
-    return _document(WIDE, wide + 24, f"A glider run by a network of {network.n} steps, {boards} boards.", parts)
+    return stand_alone(
+        parts, wide + 24, f"A glider run by a network of {network.n} steps, {boards} boards.", _COLOURS, _RULES
+    )
 
 
 def predict(network: LifeNetwork, board: Cells) -> Cells:
@@ -143,13 +141,3 @@ def predict(network: LifeNetwork, board: Cells) -> Cells:
         alive = network(F.pad(cells, (network.n,) * 4, mode="circular"))[0, 0] > 0.5
     found: Cells = alive.numpy().astype(np.uint8)
     return found
-
-
-def _document(width: float, height: float, label: str, parts: Sequence[Markup]) -> str:
-    inner = Markup().join([element("style", Markup(_STYLE)), rectangle(0, 0, width, height, "paper"), *parts])
-    return str(
-        element(
-            "svg", inner, xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width:g} {height:g}", role="img",
-            aria_label=label,
-        )
-    )  # fmt: skip

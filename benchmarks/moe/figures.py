@@ -1,4 +1,4 @@
-"""Quality over cost as pictures that stand alone in Markdown: SVG with its own styles, for light and dark pages."""
+"""Quality over cost as pictures."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from markupsafe import Markup
 
 from assay.report.axes import MARGIN, WIDE, axis, text_width, vertical_axis
 from assay.report.scales import LinearScale, LogScale, tick_text
-from assay.report.svg import dots, element, line, rectangle, text
+from assay.report.svg import dots, line, rectangle, text
+from benchmarks.referee.pictures import HALO, stand_alone
 
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 58.0, 24.0, 340.0, 386.0
-_STYLE = """
-svg { --paper: #ffffff; --ink: #16191f; --soft: #565e6b; --rule: #d5d9e0; --goal: #e3f1e8;
-  --dense: #4d5563; --fine: #1257c9; --coarse: #a81c1c; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #12151a; --ink: #e8ebf0; --soft: #a4adba; --rule: #363e4a; --goal: #17301f;
-    --dense: #c3cad5; --fine: #7fb0ff; --coarse: #ff8f87; } }
-.paper { fill: var(--paper); } .goal { fill: var(--goal); }
-.label { font: 13px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); paint-order: stroke;
-  stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
-.tick, .title { fill: var(--soft); } .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
+_COLOURS = {
+    "goal": ("#e3f1e8", "#17301f"), "dense": ("#4d5563", "#c3cad5"), "fine": ("#1257c9", "#7fb0ff"),
+    "coarse": ("#a81c1c", "#ff8f87"),
+}  # fmt: skip
+_RULES = (
+    HALO
+    + """
+.goal { fill: var(--goal); }
 .dense { --side: var(--dense); } .fine { --side: var(--fine); } .coarse { --side: var(--coarse); }
 .name { fill: var(--side); } .error { stroke: var(--side); stroke-width: 2; }
 .dot { stroke: var(--side); stroke-width: 9; stroke-linecap: round; fill: none; }
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,6 @@ def scatter(points: Sequence[Point], title: str, goal: tuple[float, float], labe
     x = LogScale(min(costs) / 1.25, max(costs) * 1.25, _LEFT, WIDE - MARGIN)
     y = LinearScale(lowest - reach, highest + reach, _BOTTOM, _TOP)
     parts = [
-        element("style", Markup(_STYLE)),
-        rectangle(0, 0, WIDE, _HEIGHT, "paper"),
         rectangle(x.start, y(goal[1]), x(goal[0]) - x.start, y.start - y(goal[1]), "goal"),
         *axis(x, _TOP, _BOTTOM, title, tick_text),
         *vertical_axis(y, _LEFT, WIDE - MARGIN, "bits per byte on held-out text; the shaded field is the goal"),
@@ -60,12 +58,7 @@ def scatter(points: Sequence[Point], title: str, goal: tuple[float, float], labe
     taken: list[tuple[float, float, float]] = []
     for point in sorted(points, key=lambda each: each.bits):
         parts += _point(point, x, y, taken)
-    return str(
-        element(
-            "svg", Markup().join(parts), xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDE:g} {_HEIGHT:g}",
-            role="img", aria_label=label,
-        )
-    )  # fmt: skip
+    return stand_alone(parts, _HEIGHT, label, _COLOURS, _RULES)
 
 
 def _point(point: Point, x: LogScale, y: LinearScale, taken: list[tuple[float, float, float]]) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Arms over the share of weights that remains, as pictures that stand alone in Markdown, for light and dark pages."""
+"""Arms over the share of weights that remains, as pictures."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from markupsafe import Markup
 
 from assay.report.axes import MARGIN, WIDE, axis, text_width, vertical_axis
 from assay.report.scales import LinearScale, LogScale
-from assay.report.svg import dots, element, line, rectangle, text
+from assay.report.svg import dots, element, line, text
+from benchmarks.referee.pictures import stand_alone
 
 _LEFT, _TOP, _BOTTOM, _HEIGHT, _LEGEND = 58.0, 52.0, 340.0, 386.0, 36.0
-_STYLE = """
-svg { --paper: #ffffff; --ink: #16191f; --soft: #565e6b; --rule: #d5d9e0;
-  --dense: #4d5563; --ticket: #1257c9; --new: #b3261e; --chance: #8a5a00; --tuned: #0a7540; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #12151a; --ink: #e8ebf0; --soft: #a4adba; --rule: #363e4a;
-    --dense: #c3cad5; --ticket: #7fb0ff; --new: #ff8f87; --chance: #e5b454; --tuned: #63cf98; } }
-.paper { fill: var(--paper); } .label { font: 13px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); }
-.tick, .title { fill: var(--soft); } .axis { stroke: var(--soft); } .grid { stroke: var(--rule); }
+_COLOURS = {
+    "dense": ("#4d5563", "#c3cad5"), "ticket": ("#1257c9", "#7fb0ff"), "new": ("#b3261e", "#ff8f87"),
+    "chance": ("#8a5a00", "#e5b454"), "tuned": ("#0a7540", "#63cf98"),
+}  # fmt: skip
+_RULES = """
 .dense, .longer { --side: var(--dense); } .rewound { --side: var(--ticket); } .reinitialised { --side: var(--new); }
 .random { --side: var(--chance); } .fine-tuned { --side: var(--tuned); }
 .name { fill: var(--side); } .error { stroke: var(--side); } .path { stroke: var(--side); stroke-width: 2; fill: none; }
@@ -54,8 +52,6 @@ def chart(arms: Mapping[str, Sequence[Point]], title: str, label: str) -> str:
     x = LogScale(min(shares) / 1.15, max(shares) * 1.15, _LEFT, WIDE - MARGIN)
     y = LinearScale(low - reach, high + reach, _BOTTOM, _TOP)
     parts = [
-        element("style", Markup(_STYLE)),
-        rectangle(0, 0, WIDE, _HEIGHT, "paper"),
         *axis(x, _TOP, _BOTTOM, "weights that remain (%, log scale)", lambda value: f"{value:g}"),
         *vertical_axis(y, _LEFT, WIDE - MARGIN, title),
     ]
@@ -65,12 +61,7 @@ def chart(arms: Mapping[str, Sequence[Point]], title: str, label: str) -> str:
         parts += [line(at, _LEGEND - 4, at + 18, _LEGEND - 4, f"path {_kind(name)}")]
         parts += [text(at + 22, _LEGEND, name, f"label name {_kind(name)}")]
         at += text_width(name, "label") + 38
-    return str(
-        element(
-            "svg", Markup().join(parts), xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDE:g} {_HEIGHT:g}",
-            role="img", aria_label=label,
-        )
-    )  # fmt: skip
+    return stand_alone(parts, _HEIGHT, label, _COLOURS, _RULES)
 
 
 def _arm(points: Sequence[Point], kind: str, x: LogScale, y: LinearScale, aside: float) -> list[Markup]:
