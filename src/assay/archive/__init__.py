@@ -11,8 +11,7 @@ Names load on first use: SQLAlchemy costs every verb of the command line a fifth
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from assay.core.lazy_names import lazy_names
 
 _HOMES = {
     "open_archive": "assay.archive.opening",
@@ -28,9 +27,4 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'assay.archive' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

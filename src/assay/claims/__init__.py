@@ -5,8 +5,7 @@ Names load on first use: they need torch, which takes seconds to import, and mos
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from assay.core.lazy_names import lazy_names
 
 _HOMES = {
     "judge_model": "assay.claims.judging",
@@ -15,13 +14,4 @@ _HOMES = {
 }
 
 __all__ = [*_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
