@@ -14,6 +14,7 @@ from assay.checkpoints.folder import WEIGHTS
 from assay.claims.decision import Decision
 from assay.claims.judging import judge_model
 from assay.compress.preparing import Compression, prepare
+from assay.compress.run import silent
 from assay.compress.states import States
 from assay.compress.training import Seed, Trainer
 from benchmarks.compress.plan import SUBJECTS, Cut
@@ -46,15 +47,9 @@ def _train(compression: Compression, folder: Path) -> Mapping[int, Seed]:
     for own in folder.glob("*-cheap.pt"):
         own.unlink()
     with torch.random.fork_rng(devices=[]):
-        trainer = Trainer(
-            compression.source, compression.settings, compression.converter, States(folder), None, _silent
-        )
+        trainer = Trainer(compression.source, compression.settings, compression.converter, States(folder), None, silent)
         found = {seed: trainer.train(number, seed) for number, seed in enumerate(trainer.seeds)}
     return found
-
-
-def _silent(*_words: Any) -> None:
-    """Rows are what is said."""
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -11,13 +9,14 @@ from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import block_sparse
 from assay.checkpoints.conversions.replacing import find_linear, replace_module
 from assay.compress.choosing import Choice
+from assay.compress.method import Converter
 from assay.compress.schedule import Schedule
 from assay.compress.settings import Sparse
 from assay.sparse.layout import BlockLayout
 from assay.sparse.linear import BlockSparseLinear
 
 
-class BlockPruner:
+class BlockPruner(Converter):
     """What is done to a model on the way to a block-sparse one.
 
     Args:
@@ -48,11 +47,3 @@ class BlockPruner:
             assert isinstance(layer, BlockSparseLinear)
             layout = BlockLayout.from_largest(layer.to_dense().detach(), self._block, sparsity)
             layer.set_layout(layout, optimizer)
-
-    def training_loss(self, model: nn.Module, loss: Any) -> Any:
-        """The training's loss, and nothing beside it."""
-        return loss
-
-    def finish(self, model: nn.Module) -> nn.Module:
-        """The layers have their form already."""
-        return model

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import pruned
 from assay.compress.choosing import Choice, Layer, check_patterns, is_named
 from assay.compress.finishing import first_inputs, resizable_layers, smaller
+from assay.compress.method import Converter
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
 from assay.pruning.adapters.structured import prune_channels
+from assay.pruning.weights import LAYERS
 
 _HALVINGS = 7
 """The share of channels is found to a 128th: finer than a layer of a hundred channels can follow."""
 
 
-class ChannelPruner:
+class ChannelPruner(Converter):
     """What is done to a model on the way to one with fewer channels.
 
     Args:
@@ -57,13 +58,6 @@ class ChannelPruner:
                              rule="every layer keeps a channel", next_step="take a smaller --prune")  # fmt: skip
         self._check_others(model, found)
         return found.train()
-
-    def before_step(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """What goes has gone."""
-
-    def training_loss(self, model: nn.Module, loss: Any) -> Any:
-        """The training's loss, and nothing beside it."""
-        return loss
 
     def finish(self, model: nn.Module) -> nn.Module:
         """With batch norms folded into the convolutions before them."""
@@ -114,7 +108,7 @@ def choose_channels(model: nn.Module, method: Prune, ran: Sequence[nn.Module], m
 
 
 def _is_layer(module: nn.Module) -> bool:
-    return type(module) in (nn.Linear, *pruned.CONVOLUTIONS)
+    return type(module) in LAYERS
 
 
 def _weight(module: nn.Module) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.checkpoints.conversions.pruned import CONVOLUTIONS, NORMS, to_pruned, to_sparse
+from assay.checkpoints.conversions.pruned import RESIZABLE, to_pruned, to_sparse
 from assay.checkpoints.conversions.replacing import replace_module
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
@@ -63,8 +63,7 @@ class Finisher:
 
 def resizable_layers(model: nn.Module) -> list[str]:
     """Names of the layers whose size a model folder can give them."""
-    kinds = (nn.Linear, *CONVOLUTIONS, *NORMS)
-    return [name for name, module in model.named_modules() if type(module) in kinds]
+    return [name for name, module in model.named_modules() if type(module) in RESIZABLE]
 
 
 def smaller(model: nn.Module, names: Sequence[str], inputs: Sequence[Any]) -> nn.Module:

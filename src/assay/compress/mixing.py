@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import mixture
 from assay.compress.choosing import Choice, Layer, check_patterns, is_named
+from assay.compress.method import Converter
 from assay.compress.settings import Mixture
 from assay.errors import InputError
 from assay.moe.dense import find_feed_forwards
 from assay.moe.layer import collect_losses
 
 
-class Mixer:
+class Mixer(Converter):
     """What is done to a model on the way to one with mixtures of experts.
 
     Args:
@@ -36,16 +36,9 @@ class Mixer:
         """The dense model with experts that are shards of its layers."""
         return mixture.to_mixtures(model, self.conversion.settings)
 
-    def before_step(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Routers learn by themselves."""
-
     def training_loss(self, model: nn.Module, loss: Any) -> Any:
         """The training's loss with the routers' (load balance and z-loss), each with the layer's own weight."""
         return loss + collect_losses(model)
-
-    def finish(self, model: nn.Module) -> nn.Module:
-        """The mixtures have their form already."""
-        return model
 
 
 def choose_feed_forwards(model: nn.Module, method: Mixture, modules: str = "") -> tuple[Choice, int]:

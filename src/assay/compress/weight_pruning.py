@@ -1,14 +1,13 @@
 """Single weights go while the model trains, and stay at zero; masks are in the training's state, not in the model's
 forward pass.
 
-Magnitude prunes in steps (`schedule.py`); every other method of `assay.pruning` decides once, before
-the first step, from the dense model and batches of the training.
+Magnitude prunes in steps (`schedule.py`); every other method of `assay.pruning` decides once, before the first step,
+from the dense model and batches of the training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import pruned
 from assay.compress.choosing import Choice, Layer, check_patterns, is_named
 from assay.compress.finishing import Finisher
+from assay.compress.method import Converter
 from assay.compress.schedule import Schedule
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
@@ -24,7 +24,7 @@ from assay.errors import InputError
 from assay.pruning import Data, Masked, full_mask
 from assay.pruning.methods.sparsegpt import Sparsegpt, reconstruct
 from assay.pruning.registry import find_method, make_hparams
-from assay.pruning.weights import prunable
+from assay.pruning.weights import LAYERS, prunable, weight_name
 
 GRADUAL = "magnitude"
 """The method that goes in steps: all that it needs is the weights."""
@@ -32,7 +32,7 @@ _KEPT = "{}_kept"
 """The buffer beside a weight that holds its mask while the model trains."""
 
 
-class WeightPruner:
+class WeightPruner(Converter):
     """What is done to a model on the way to one with single weights gone.
 
     Args:
@@ -44,15 +44,12 @@ class WeightPruner:
     """
 
     def __init__(self, method: Prune, choice: Choice, recipe: Recipe, steps: int, finisher: Finisher) -> None:
-        self._method, self._names, self._finisher = method, weight_names(choice), finisher
+        self._method, self._finisher = method, finisher
+        self._names = [weight_name(name) for name in choice.names]
         self._data = Data(recipe.get_batch, recipe.loss, recipe.make_optimizer)
         self._schedule = Schedule(method.sparsity, steps)
+        self.conversion = Conversion(pruned.NAME, {"modules": finisher.names})  # layers' forms are in the weights
         self._masked: tuple[torch.optim.Optimizer, Masked] | None = None
-
-    @property
-    def conversion(self) -> Conversion:
-        """The layers' forms are in the weights."""
-        return Conversion(pruned.NAME, {"modules": self._finisher.names})
 
     def convert(self, model: nn.Module) -> nn.Module:
         """The dense model with full masks beside its weights."""
@@ -71,10 +68,6 @@ class WeightPruner:
             found = self._choose(model, sparsity)
             write_mask(model, found)
             self._masked[1].set_mask(found)
-
-    def training_loss(self, model: nn.Module, loss: Any) -> Any:
-        """The training's loss, and nothing beside it."""
-        return loss
 
     def finish(self, model: nn.Module) -> nn.Module:
         """The trained model without masks, and without what its zeros made needless."""
@@ -103,12 +96,10 @@ def choose_weights(model: nn.Module, method: Prune, modules: str = "") -> Choice
 
     Raises InputError where there is none, a pattern fits none, a weight is shared, or a layer would be left empty.
     """
-    layers = {
-        name: module for name, module in model.named_modules() if isinstance(module, (nn.Linear, *pruned.CONVOLUTIONS))
-    }
+    layers = [name for name, module in model.named_modules() if isinstance(module, LAYERS)]
     check_patterns(modules, layers, "linear layer or convolution")
-    wanted = [f"{name}.weight" if name else "weight" for name in layers if not modules or is_named(name, modules)]
-    weights = prunable(model, wanted)
+    named = [name for name in layers if not modules or is_named(name, modules)]
+    weights = prunable(model, [weight_name(name) for name in named])
     total = sum(weight.numel() for weight in weights.values())
     kept = total - round(method.sparsity * total)
     if kept < len(weights):
@@ -117,17 +108,9 @@ def choose_weights(model: nn.Module, method: Prune, modules: str = "") -> Choice
             rule="one weight in each layer at least", next_step="take a smaller --prune",
         )  # fmt: skip
     words = f"{kept:,} of {total:,} weights stay in all layers together"
-    chosen = tuple(
-        Layer(name.removesuffix("weight").rstrip("."), weight.shape[0], weight[0].numel(), words)
-        for name, weight in weights.items()
-    )
-    left = {name: "not named" for name in layers if not any(layer.name == name for layer in chosen)}
-    return Choice(chosen, left)
-
-
-def weight_names(choice: Choice) -> list[str]:
-    """Of the layers' weights, as named_parameters gives them."""
-    return [f"{layer.name}.weight" if layer.name else "weight" for layer in choice.layers]
+    sizes = {name: weights[weight_name(name)].shape for name in named}
+    chosen = tuple(Layer(name, size[0], size[1:].numel(), words) for name, size in sizes.items())
+    return Choice(chosen, {name: "not named" for name in layers if name not in sizes})
 
 
 def write_mask(model: nn.Module, mask: dict[str, Tensor]) -> None:

@@ -17,8 +17,7 @@ from torch.nn import functional
 from assay.errors import InputError
 from assay.pruning.masks import Mask
 from assay.pruning.protocol import Data
-
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from assay.pruning.weights import CONVOLUTIONS, LAYERS
 
 
 def owners(model: nn.Module, mask: Mask) -> dict[str, nn.Module]:
@@ -27,7 +26,7 @@ def owners(model: nn.Module, mask: Mask) -> dict[str, nn.Module]:
     for name in mask:
         path, _, kind = name.rpartition(".")
         module = model.get_submodule(path)
-        if kind != "weight" or not isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
+        if kind != "weight" or not isinstance(module, LAYERS):
             raise InputError("this method does not know the layer", value=f"{name} of {type(module).__name__}",
                              rule="weights of Linear, Conv1d, Conv2d and Conv3d",
                              next_step="leave it out with `names`, or choose magnitude")  # fmt: skip
@@ -87,7 +86,7 @@ def unfold(inputs: Tensor, layer: nn.Module) -> Tensor:
     """[groups, samples, columns]: what each output of a layer is computed from, columns in the weight's order."""
     if isinstance(layer, nn.Linear):
         return inputs.reshape(1, -1, layer.in_features)
-    assert isinstance(layer, _CONVOLUTIONS)
+    assert isinstance(layer, CONVOLUTIONS)
     dims = len(layer.kernel_size)
     if inputs.dim() == dims + 1:
         inputs = inputs.unsqueeze(0)

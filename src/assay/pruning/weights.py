@@ -14,7 +14,9 @@ from assay.sparse.int8 import Int8BlockSparseLinear
 from assay.sparse.linear import BlockSparseLinear
 from assay.sparse.unstructured import SparseLinear
 
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LAYERS = (nn.Linear, *CONVOLUTIONS)
+"""Whose weights are pruned where nothing else is named."""
 _CONVERTED = (BlockSparseLinear, SparseLinear, Int8BlockSparseLinear)
 
 
@@ -40,13 +42,18 @@ def prunable(model: nn.Module, names: Sequence[str] = ()) -> dict[str, nn.Parame
     return chosen
 
 
+def weight_name(layer: str) -> str:
+    """Of a layer's weight, as named_parameters gives it; a layer without a name is the model itself."""
+    return f"{layer}.weight" if layer else "weight"
+
+
 def _of_layers(model: nn.Module) -> dict[str, nn.Parameter]:
     chosen = {}
     for path, module in model.named_modules(remove_duplicate=False):
         if isinstance(module, _CONVERTED):
             raise _refused(path, "its layer is converted already", "prune the dense model, and convert it afterwards")
-        if isinstance(module, _LAYERS):
-            name = f"{path}.weight" if path else "weight"
+        if isinstance(module, LAYERS):
+            name = weight_name(path)
             weight = module._parameters.get("weight")
             if weight is None:
                 raise _refused(name, "computed from other parameters", "remove the parametrization before pruning")

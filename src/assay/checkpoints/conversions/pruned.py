@@ -14,14 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.checkpoints.conversions.replacing import replace_module
+from assay.checkpoints.conversions.replacing import find_layer, replace_module
 from assay.errors import InputError
+from assay.pruning.weights import CONVOLUTIONS, LAYERS
 from assay.sparse.bits import unpack_bits
 from assay.sparse.unstructured import SparseLinear
 
 NAME = "pruned"
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+RESIZABLE = (*LAYERS, *_NORMS)
+"""Layers whose size can follow their weights."""
 SHAPE = "shape"
 """A buffer beside a SparseLinear's own state: [out_features, in_features], which its mask rounds up to words."""
 
@@ -36,7 +38,7 @@ def to_pruned(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
         raise InputError(f"these are no settings of {NAME}", value=str(dict(settings))[:300],
                          rule='"modules", a list of names')  # fmt: skip
     for name in names:
-        _check(model, name)
+        find_layer(model, name, RESIZABLE, "linear layers, convolutions and batch norms")
 
     def take_form(_model: nn.Module, state: Mapping[str, Tensor], *_rest: Any) -> None:
         for name in names:
@@ -83,7 +85,7 @@ def _resize(module: nn.Module, own: Mapping[str, Tensor]) -> None:
         module.out_features, module.in_features = weight.shape
     elif isinstance(module, CONVOLUTIONS):
         _resize_convolution(module, weight)
-    elif isinstance(module, NORMS):
+    elif isinstance(module, _NORMS):
         module.num_features = weight.shape[0]
     for key, value in own.items():
         present = module._parameters.get(key)
@@ -100,17 +102,3 @@ def _resize_convolution(module: nn.Module, weight: Tensor) -> None:
         module.out_channels, module.in_channels = weight.shape[:2]
     elif module.groups == module.in_channels == module.out_channels:
         module.groups = module.in_channels = module.out_channels = weight.shape[0]
-
-
-def _check(model: nn.Module, name: str) -> None:
-    try:
-        found = model.get_submodule(name)
-    except AttributeError as error:
-        raise _unfit(name, "no such module") from error
-    if type(found) not in (nn.Linear, *CONVOLUTIONS, *NORMS):
-        raise _unfit(name, type(found).__name__)
-
-
-def _unfit(name: str, value: str) -> InputError:
-    return InputError("the conversion does not fit the model", value=f"{name!r}: {value}"[:300],
-                      rule="it names linear layers, convolutions and batch norms of what make_model makes")  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from torch import nn
 
 from assay.errors import InputError, MachineError
-from assay.pruning.weights import prunable
+from assay.pruning.weights import prunable, weight_name
 
 _CONFIGS = {"weight_only": "Int8WeightOnlyConfig", "dynamic": "Int8DynamicActivationInt8WeightConfig"}
 
@@ -45,7 +45,7 @@ def quantise(
         raise InputError("there is no Linear layer to quantise", value=", ".join(names)[:100],
                          rule="a torch.nn.Linear whose name fits")  # fmt: skip
     try:
-        prunable(quantised, [f"{name}.weight".lstrip(".") for name in chosen])
+        prunable(quantised, [weight_name(name) for name in chosen])
     except InputError as error:
         raise InputError("this weight cannot be quantised", value=error.value, rule=error.rule) from error
     library = _library()
