@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.devices.training import digits, prune, train
+from benchmarks.life import rules
 from benchmarks.life.networks import load
 
 
@@ -85,22 +87,15 @@ def life_by_hand(seed: int) -> Subject:
 
 def life_patches(model: nn.Module) -> Subject:
     """A network of one step, unpadded, on all 512 patches of 3 x 3 and the rule's answers."""
-    patches = torch.tensor([[number >> bit & 1 for bit in range(9)] for number in range(512)], dtype=torch.float32)
-    patches = patches.view(-1, 1, 3, 3)
-    return Subject(model, patches, life_rule(patches)[:, 1:2, 1:2], patches, binary=True)
+    patches = torch.from_numpy(rules.all_patches()[:, None]).float()
+    return Subject(model, patches, torch.from_numpy(rules.TRUTH).long().view(-1, 1, 1), patches, binary=True)
 
 
 def life_board(seed: int) -> Subject:
     """The same on whole boards of 32 x 32 that wrap around: 8 random ones, a cell alive with probability 0.38."""
     boards = (torch.rand(8, 1, 32, 32, generator=torch.Generator().manual_seed(seed)) < 0.38).float()
-    return Subject(_life(1), boards, life_rule(boards), boards, binary=True, decides=False)
-
-
-def life_rule(boards: Tensor) -> Tensor:
-    """One step of boards [n, 1, h, w] that wrap around: [n, h, w]."""
-    alive = boards[:, 0]
-    around = sum(alive.roll((y, x), (1, 2)) for y in (-1, 0, 1) for x in (-1, 0, 1)) - alive
-    return ((around == 3) | ((around == 2) & (alive == 1))).long()
+    truth = np.stack([rules.torus_step(board) for board in boards[:, 0].numpy().astype(np.uint8)])
+    return Subject(_life(1), boards, torch.from_numpy(truth).long(), boards, binary=True, decides=False)
 
 
 def life_module(width: int = 1, padding: int = 0) -> nn.Module:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from assay.pruning.masks import keep_largest
 from benchmarks.devices.networks import from_file, life_by_hand, life_module, life_patches
 from benchmarks.devices.report import render
-from benchmarks.devices.training import largest
 
 ROW = {"network": "net", "seed": 0, "bits": 8, "device": "cortex-m0plus", "decisions": 10, "right_in_pytorch": 9,
        "in_program": 5}  # fmt: skip
@@ -17,7 +17,9 @@ MEASURED = {"right": 8, "flash_bytes": 2000, "ram_bytes": 100, "instructions": 5
 
 
 def test_exactly_as_many_weights_are_kept_with_ties_too():
-    masks = largest([torch.ones(3, 4), torch.full((5,), 2.0)], 7)
+    sizes = {"first": torch.ones(3, 4), "second": torch.full((5,), 2.0)}
+    everything = {name: torch.ones_like(each, dtype=torch.bool) for name, each in sizes.items()}
+    masks = list(keep_largest(sizes, 7, everything).values())
     assert sum(int(mask.sum()) for mask in masks) == 7
     assert masks[1].all()
     assert masks[0].flatten().tolist() == [1, 1] + 10 * [0]
