@@ -11,7 +11,7 @@ FLOORS = [
     {"errors"},
     {"core"},
     {"machine"},
-    {"native", "datasets"},
+    {"native", "datasets", "launch"},
     {"sandbox", "sparse"},
     {"tasks", "build", "moe", "pruning", "export"},
     {"referee", "checkpoints"},
