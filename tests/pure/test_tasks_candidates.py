@@ -35,6 +35,21 @@ def test_a_cpp_file_uses_the_contracts_entry(write):
     assert Candidate.from_json(candidate.to_json()) == candidate
 
 
+CUDA = '/* launch.toml\n[[launch]]\nkernel = "first"\n*/\nextern "C" __global__ void first() {}\n'
+
+
+def test_a_cuda_file_is_entered_by_its_launch_plan(write, tmp_path):
+    candidate = load_candidate(write("fast.cu", CUDA))
+    assert (candidate.language, candidate.entry, len(candidate.files)) == (Language.CUDA, "first", 1)
+    assert Candidate.from_json(candidate.to_json()) == candidate
+    write("c/k.cu", '#include "tile.cuh"\n')
+    write("c/tile.cuh", "#pragma once\n")
+    write("c/launch.toml", '[[launch]]\nkernel = "second"\n')
+    candidate = load_candidate(tmp_path / "c")
+    assert ([file.path for file in candidate.files], candidate.entry) == (["k.cu", "tile.cuh", "launch.toml"], "second")
+    assert "no entry of its own" in refused(tmp_path / "c", entry="k").what
+
+
 def test_a_python_file_uses_modelnew(write):
     candidate = load_candidate(str(write("fast.py", PYTHON)))
     assert (candidate.language, candidate.entry) == (Language.PYTHON, "fast.py:ModelNew")
@@ -83,7 +98,7 @@ def test_a_folder_of_python_finds_the_file_with_modelnew(write, tmp_path):
         ("bad.py", "class Other:\n    pass\n", "no file defines ModelNew"),
         ("two.py", "def a(x): return x\ndef b(x): return x\n", "no file defines ModelNew"),
         ("bad.py", "class ModelNew(:\n", "is not Python"),
-        ("bad.cu", "__global__ void k() {}\n", "CUDA"),
+        ("bad.cu", "__global__ void k() {}\n", "needs a launch plan"),
     ],
 )
 def test_a_file_that_holds_no_candidate_says_what_is_missing(write, name, text, message):
@@ -104,10 +119,12 @@ def test_folders_that_hold_no_single_candidate_are_refused(write, tmp_path):
     (tmp_path / "none").mkdir()
     assert "holds no candidate" in refused(tmp_path / "none").what
     write("gpu/k.cu", "__global__ void k() {}\n")
-    assert "CUDA" in refused(tmp_path / "gpu").what
+    assert "needs a launch plan" in refused(tmp_path / "gpu").what
+    write("gpu/k.cpp", "int assay_kernel;\n")
+    assert "CPP and CUDA" in refused(tmp_path / "gpu").what
     write("both/k.cpp", CPP)
     write("both/k.py", PYTHON)
-    assert "both C++ and Python" in refused(tmp_path / "both").what
+    assert "CPP and PYTHON" in refused(tmp_path / "both").what
     write("twice/a.py", PYTHON)
     write("twice/b.py", PYTHON)
     assert "several files define ModelNew" in refused(tmp_path / "twice").what

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from assay.core.sources import Candidate
+from assay.core.sources import Candidate, Language
 from assay.errors import CandidateError
 
 BASE = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-w")
@@ -24,14 +24,29 @@ _ALLOWED = re.compile(
 )  # fmt: skip
 
 
+_CUDA_ALLOWED = re.compile(
+    "|".join((
+        r"-O[0-3]", r"-maxrregcount=\d{1,3}", r"-d[ls]cm=(ca|cg|cs|wb|wt)", r"-std=c\+\+(14|17|20)",
+        r"--?use_fast_math", r"--?(ftz|prec-div|prec-sqrt|fmad)=(true|false)", r"--?extra-device-vectorization",
+        r"--?expt-relaxed-constexpr", r"--?extended-lambda", r"-D[A-Za-z_]\w*(=[\w.+-]*)?",
+    ))
+)  # fmt: skip
+_RULES = {
+    Language.CPP: (_ALLOWED, "optimisation, instruction-set, language and -D flags, -lm, -lgomp, -lpthread and "
+                             "-ltorch_cpu"),
+    Language.CUDA: (_CUDA_ALLOWED, "-O, -maxrregcount, -dlcm, -dscm, -std, -D, and nvcc's flags of arithmetic"),
+}  # fmt: skip
+
+
 def check_flags(candidate: Candidate) -> tuple[str, ...]:
-    """The candidate's own flags; raises CandidateError for the first that is not on the list."""
+    """The candidate's own flags; raises CandidateError for the first that is not on its language's list."""
+    allowed, rule = _RULES[candidate.language]
     for flag in candidate.flags:
-        if not _ALLOWED.fullmatch(flag):
+        if not allowed.fullmatch(flag):
             raise CandidateError(
                 "a build flag is not allowed",
                 value=flag,
-                rule="optimisation, instruction-set, language and -D flags, -lm, -lgomp, -lpthread and -ltorch_cpu",
+                rule=rule,
                 next_step="remove it; paths, plug-ins, sanitizers and linker options are never passed on",
             )
     return candidate.flags

@@ -18,6 +18,8 @@ class Language(Enum):
     """C++ with the plain C entry point of `kernel.h`."""
     PYTHON = "python"
     """A Python file with `ModelNew` (or the function that the task names)."""
+    CUDA = "cuda"
+    """CUDA C++ kernels with a launch plan: device code only, which the referee's own launcher runs."""
 
 
 class TaskFormat(Enum):
@@ -103,9 +105,9 @@ class Task:
 class Candidate:
     """Proposed source for a task.
 
-    `entry` is the C symbol for C++ (normally `assay_kernel`) and `file.py:symbol` for Python. `flags` are compiler
-    flags, checked against the builder's allow-list when it builds. `parent` is the identity of the candidate that this
-    one was derived from, `proposer` who wrote it.
+    `entry` is the C symbol for C++ (normally `assay_kernel`), `file.py:symbol` for Python, and the first kernel for
+    CUDA. `flags` are compiler flags, checked against the builder's allow-list when it builds. `parent` is the identity
+    of the candidate that this one was derived from, `proposer` who wrote it.
     """
 
     name: str

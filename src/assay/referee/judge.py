@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from assay.build.cpp import Artifact, CppBuilder
+from assay.build.artifact import Artifact
+from assay.build.cpp import CppBuilder
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language, Task
 from assay.core.verdicts import Finding, Verdict, Weight

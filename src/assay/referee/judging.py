@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assay.build.cpp import Artifact
+from assay.build.artifact import Artifact
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language
 from assay.core.verdicts import Finding, Verdict, Weight

@@ -1,15 +1,15 @@
-"""Candidates from disk: a C++ or Python file, a folder of them, or a Solution JSON."""
+"""Candidates from disk: a C++, CUDA or Python file, a folder of them, or a Solution JSON."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.errors import CandidateError, InputError
+from assay.launch.plan import PLAN_FILE, find_plan
 from assay.tasks.plain import safe_path
 from assay.tasks.solutions import solution_candidate
 from assay.tasks.source_reading import MAX_SOURCE_BYTES, parse_python, read_text
@@ -21,7 +21,7 @@ MAX_FILES = 200
 
 _CPP_UNITS = frozenset({".cpp", ".cc", ".cxx"})
 _CPP_SUFFIXES = _CPP_UNITS | {".h", ".hpp", ".hh"}
-_GPU_SUFFIXES = frozenset({".cu", ".cuh"})
+_CUDA_SUFFIXES = frozenset({".cu", ".cuh", ".h", ".hpp"})
 _SETTINGS = {"entry": str, "flags": list, "language": str, "name": str}
 
 
@@ -36,11 +36,12 @@ class _Settings:
 
 
 def load_candidate(path: str | Path, *, entry: str | None = None) -> Candidate:
-    """A candidate from a .cpp, .cc or .py file, a folder, or a Solution JSON.
+    """A candidate from a .cpp, .cc, .cu or .py file, a folder, or a Solution JSON.
 
     `entry` names the C symbol or the Python class or function; without it, C++ uses `assay_kernel` and Python
-    `ModelNew`, or else a function named `run`, or else the only public function. Raises InputError for a path that
-    cannot be read and CandidateError for one that holds no candidate. All files together may have 4 MiB.
+    `ModelNew`, or else a function named `run`, or else the only public function. CUDA has no entry but its launch plan.
+    Raises InputError for a path that cannot be read and CandidateError for one that holds no candidate. All files
+    together may have 4 MiB.
     """
     path = Path(path)
     if path.is_dir():
@@ -48,34 +49,35 @@ def load_candidate(path: str | Path, *, entry: str | None = None) -> Candidate:
     text = read_text(path, "candidate")
     if path.suffix == ".json":
         return solution_candidate(text, str(path))
-    _refuse_gpu_source(path)
-    if path.suffix not in _CPP_UNITS | {".py"}:
+    language = _LANGUAGES.get(path.suffix)
+    if language is None:
         raise InputError(
             "this kind of file cannot be a candidate",
             value=str(path),
-            rule="a candidate is a .cpp, .cc, .cxx or .py file, a folder of them, or a Solution .json",
+            rule="a candidate is a .cpp, .cc, .cxx, .cu or .py file, a folder of them, or a Solution .json",
         )
-    language = Language.PYTHON if path.suffix == ".py" else Language.CPP
     name = safe_path(path.name) if language is Language.PYTHON else path.name
     return _candidate([SourceFile(name, text)], _Settings(entry, language=language, name=path.stem))
 
 
 def _from_folder(folder: Path, entry: str | None) -> Candidate:
     settings = _read_settings(folder)
-    suffixes = _CPP_SUFFIXES | {".py"}
+    suffixes = frozenset().union(*_SUFFIXES.values())
     paths = sorted(p for p in folder.rglob("*") if p.suffix in suffixes and p.is_file() and not _hidden(p, folder))
     if not paths:
-        _refuse_gpu_source(next(iter(sorted(p for p in folder.rglob("*") if p.suffix in _GPU_SUFFIXES)), folder))
-        raise CandidateError("the folder holds no candidate", value=str(folder), rule="it needs .cpp, .cc or .py files")
+        rule = "it needs .cpp, .cc, .cu or .py files"
+        raise CandidateError("the folder holds no candidate", value=str(folder), rule=rule)
     if len(paths) > MAX_FILES:
         raise CandidateError("the folder holds too many files", value=f"{len(paths)}", rule=f"at most {MAX_FILES}")
     language = settings.language or _language_of(paths, folder)
-    wanted = _CPP_SUFFIXES if language is Language.CPP else {".py"}
     files = [
         SourceFile(p.relative_to(folder).as_posix(), read_text(p, "candidate's file"))
         for p in paths
-        if p.suffix in wanted
+        if p.suffix in _SUFFIXES[language]
     ]
+    plan = folder / PLAN_FILE
+    if language is Language.CUDA and plan.is_file():
+        files.append(SourceFile(PLAN_FILE, read_text(plan, "launch plan")))
     chosen = _Settings(entry or settings.entry, settings.flags, language, settings.name or folder.resolve().name)
     return _candidate(files, chosen)
 
@@ -85,11 +87,11 @@ def _candidate(files: list[SourceFile], settings: _Settings) -> Candidate:
     if size > MAX_SOURCE_BYTES:
         raise CandidateError("the candidate is too large", value=f"{size} bytes", rule=f"at most {MAX_SOURCE_BYTES}")
     language = settings.language or Language.CPP
-    find = _cpp_entry if language is Language.CPP else _python_entry
-    return Candidate(settings.name or "candidate", language, tuple(files), find(files, settings.entry), settings.flags)
+    entry = _FIND_ENTRY[language](files, settings.entry)
+    return Candidate(settings.name or "candidate", language, tuple(files), entry, settings.flags)
 
 
-def _cpp_entry(files: Iterable[SourceFile], entry: str | None) -> str:
+def _cpp_entry(files: list[SourceFile], entry: str | None) -> str:
     """The C symbol. That it is mentioned somewhere is only a hint for an early error; the builder finds out."""
     symbol = entry or CPP_ENTRY
     if not any(symbol in file.text for file in files):
@@ -150,26 +152,31 @@ def _read_settings(folder: Path) -> _Settings:
 
 
 def _language_of(paths: list[Path], folder: Path) -> Language:
-    has_cpp = any(path.suffix in _CPP_UNITS for path in paths)
-    has_python = any(path.suffix == ".py" for path in paths)
-    if has_cpp == has_python:
+    found = {_LANGUAGES[path.suffix] for path in paths if path.suffix in _LANGUAGES}
+    if len(found) != 1:
+        named = " and ".join(sorted(language.name for language in found))
         raise CandidateError(
-            "the folder holds both C++ and Python" if has_cpp else "the folder holds headers only",
+            f"the folder holds {named}" if found else "the folder holds headers only",
             value=str(folder),
-            next_step='say which counts in candidate.toml: language = "cpp" or "python"',
+            next_step='say which counts in candidate.toml: language = "cpp", "cuda" or "python"',
         )
-    return Language.CPP if has_cpp else Language.PYTHON
+    return found.pop()
 
 
-def _refuse_gpu_source(path: Path) -> None:
-    if path.suffix in _GPU_SUFFIXES:
+def _cuda_entry(files: list[SourceFile], entry: str | None) -> str:
+    """The first kernel of the launch plan."""
+    if entry is not None:
         raise CandidateError(
-            "CUDA candidates are not built by this version",
-            value=str(path),
-            rule="candidates are C++ with the entry of assay/kernel.h, or Python",
-            next_step="port the kernel to C++, or wrap it in a Python ModelNew on a machine with a GPU",
+            "a CUDA candidate has no entry of its own", value=entry, rule="its launch plan names kernels"
         )
+    return find_plan(files).kernels[0]
 
 
 def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith((".", "__")) for part in path.relative_to(folder).parts[:-1])
+
+
+_SUFFIXES = {Language.CPP: _CPP_SUFFIXES, Language.CUDA: _CUDA_SUFFIXES, Language.PYTHON: frozenset({".py"})}
+_LANGUAGES = {**dict.fromkeys(_CPP_UNITS, Language.CPP), ".cu": Language.CUDA, ".py": Language.PYTHON}
+"""By the suffix of a translation unit; headers belong to whatever they lie beside."""
+_FIND_ENTRY = {Language.CPP: _cpp_entry, Language.CUDA: _cuda_entry, Language.PYTHON: _python_entry}
