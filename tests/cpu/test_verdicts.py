@@ -1,6 +1,7 @@
 """The protocol from end to end, in the sandbox: what is right passes, what is wrong is found and says how."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_a_right_kernel_is_right(screening):
     assert judgement.verdict is not Verdict.ACCEPT, "a screening never accepts"
     assert judgement.correctness.verified_calls > 20
     assert set(judgement.correctness.families) >= {"own", "large", "negated", "rows", "ties"}
+
+
+def test_a_reference_may_be_a_plain_function(screening):
+    function = (
+        "import torch\n\ndef f(x):\n    return torch.tanh(x) * 2\n\ndef get_inputs():\n    return [torch.randn(9, 7)]\n"
+    )
+    judgement = screening.judge(replace(task(function), entry="task.py:f"), native(SCALE_KERNEL))
+    assert judgement.right is True
 
 
 @pytest.mark.parametrize("language", ["native", "python"])

@@ -153,6 +153,8 @@ class Reference:
 
     def draw_weights(self, seed: int, parameters_only: bool) -> None:
         """Perturb every weight: a bug in an affine parameter shows only where gamma is not 1 and beta not 0."""
+        if not weights_of(self.model):
+            return
         torch = self.torch
         torch.manual_seed(seed)
         parameters = dict(self.model.named_parameters(remove_duplicate=False))
