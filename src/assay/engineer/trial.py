@@ -106,7 +106,7 @@ def _ratio(timing: Timing) -> float | None:
     clean = ~triples.preempted()[:, [Side.BASELINE, Side.CANDIDATE]].any(axis=1)
     if not clean.any():
         return None
-    net = triples.wall_ns[clean] - [timing.overhead.of(side) for side in Side]
+    net = triples.time_ns[clean] - [timing.overhead.of(side) for side in Side]
     if (net <= 0).any():
         return None
     return float(np.exp(np.median(np.log(net[:, Side.BASELINE] / net[:, Side.CANDIDATE]))))

@@ -112,7 +112,12 @@ class LaunchPlan:
 
 
 def find_plan(files: Iterable[SourceFile]) -> LaunchPlan:
-    """The plan of a candidate's files: `launch.toml`, or the opening comment of one of them.
+    """The plan of a candidate's files. Raises CandidateError where there is none, more than one, or a wrong one."""
+    return LaunchPlan.parse(plan_text(files))
+
+
+def plan_text(files: Iterable[SourceFile]) -> str:
+    """The plan's TOML: `launch.toml`, or the opening comment of one of the files.
 
     Raises CandidateError where there is none, or more than one.
     """
@@ -126,7 +131,7 @@ def find_plan(files: Iterable[SourceFile]) -> LaunchPlan:
             rule=f"{PLAN_FILE}, or a first comment that begins with the line {PLAN_FILE}",
             next_step="see docs/gpu.md for an example",
         )
-    return LaunchPlan.parse(found[0])
+    return found[0]
 
 
 def _launch(entry: Any, sizes: set[str], areas: set[str]) -> Launch:

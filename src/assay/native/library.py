@@ -12,6 +12,7 @@ from pathlib import Path
 from assay.native.building import shared_object
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
+HEADERS = tuple(sorted(Path(__file__).parent.glob("*.h")))
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fno-trapping-math", "-fno-math-errno", "-fPIC")
 """-fopenmp-simd reassociates the sums that ask for it; without traps and errno their comparisons become vectors too.
 -ffast-math would lose NaN and infinity."""
@@ -63,7 +64,7 @@ def symbols() -> ctypes.CDLL:
 
 def built() -> Path:
     """The shared object's path, built where the cache has none for these sources on this processor."""
-    return shared_object("native", SOURCES, FLAGS, "build the referee's clock and comparison")
+    return shared_object("native", SOURCES, FLAGS, "build the referee's clock and comparison", HEADERS)
 
 
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
@@ -79,4 +80,9 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.assay_native_serve.restype = number
     found.assay_native_serve_python.argtypes = (ctypes.c_int, PythonCall, pointer, pointer, number)
     found.assay_native_serve_python.restype = number
+    found.assay_device_open.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+    found.assay_device_prepare.argtypes = (pointer,)
+    found.assay_device_serve.argtypes = (ctypes.c_int, pointer, number, pointer, number)
+    found.assay_device_serve.restype = number
+    found.assay_device_message.restype = ctypes.c_char_p
     return found

@@ -3,12 +3,8 @@
 //
 // It runs in the candidate's own process and need not be believed; it is native because Python's part of a call, with
 // its code gone cold while megabytes of inputs landed, took 40 to 90 us and scattered as much.
-#include <stdint.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/types.h>
-
 #include "../build/include/assay/kernel.h"
+#include "channel.h"
 
 extern "C" {
 
@@ -41,15 +37,6 @@ typedef int64_t (*assay_python_call)(uint64_t sequence, uint64_t seed);
 }
 
 namespace {
-
-constexpr int64_t kCallBytes = 24;  // magic, buffer, sequence, seed: wire.py
-
-// The next packet's length; 0 for a closed channel, -1 for a call.
-int64_t receive(int channel, uint8_t* packet, int64_t packet_bytes) {
-  ssize_t length = recv(channel, packet, static_cast<size_t>(packet_bytes), 0);
-  if (length == kCallBytes && memcmp(packet, "CALL", 4) == 0) return -1;
-  return length < 0 ? 0 : length;
-}
 
 uint64_t fold(const assay_call& call, const int64_t* output_bytes) {
   uint64_t total = 0;
@@ -96,14 +83,14 @@ extern "C" {
 // channel. -1: the entry refused, see the side's fields; nothing was answered.
 int64_t assay_native_serve(int channel, assay_native_side* side, uint8_t* packet, int64_t packet_bytes) {
   for (;;) {
-    int64_t length = receive(channel, packet, packet_bytes);
+    int64_t length = assay::receive(channel, packet, packet_bytes);
     if (length >= 0) return length;
     uint32_t buffer;
     memcpy(&buffer, packet + 4, 4);
     memcpy(&side->refused_sequence, packet + 8, 8);
     side->refused_code = run(side, side->steps[buffer & 1]);
     if (side->refused_code != 0) return -1;
-    memcpy(side->reply + 8, packet + 8, 8);
+    memcpy(side->reply + assay::kReplySequence, packet + 8, 8);
     if (send(channel, side->reply, static_cast<size_t>(side->reply_bytes), MSG_NOSIGNAL) < 0) return 0;
   }
 }
@@ -112,7 +99,7 @@ int64_t assay_native_serve(int channel, assay_native_side* side, uint8_t* packet
 int64_t assay_native_serve_python(int channel, assay_python_call call, const uint8_t* reply, uint8_t* packet,
                                   int64_t packet_bytes) {
   for (;;) {
-    int64_t length = receive(channel, packet, packet_bytes);
+    int64_t length = assay::receive(channel, packet, packet_bytes);
     if (length >= 0) return length;
     uint64_t sequence, seed;
     memcpy(&sequence, packet + 8, 8);

@@ -25,6 +25,8 @@ from assay.referee.protocol.settling import settle
 
 EAGER = "eager"
 VARIANTS = (EAGER, "channels_last", "compile", "compile:max-autotune", "compile:freezing")
+DEVICE_VARIANTS = (EAGER, "channels_last", "compile", "compile:cudagraphs", "compile:max-autotune-cudagraphs")
+"""The same on a GPU, where torch.compile also records CUDA graphs, which take the host out of small kernels' way."""
 _TURNS = 9
 _EAGER_MARGIN = 0.01
 """A variant must beat eager by this share: below it the choice is noise, and eager's workers start in milliseconds."""
@@ -61,10 +63,13 @@ def find_baseline(bench: Bench, machine_identity: str, versions: str, progress: 
     Raises TaskError where not even the eager reference works, InputError for an unknown variant's name.
     """
     wanted = bench.config.baseline
-    if wanted not in ("best", *VARIANTS):
-        raise InputError("unknown baseline", value=wanted, rule=f"best, {', '.join(VARIANTS)}")
+    known = VARIANTS if bench.gpu is None else DEVICE_VARIANTS
+    if wanted not in ("best", *known):
+        raise InputError("unknown baseline", value=wanted, rule=f"best, {', '.join(known)}")
     folder = find_dirs().cache / "baselines"
-    key = identity([bench.task.identity, dict(bench.timed.axes), bench.resources.threads, machine_identity, versions])
+    place = [] if bench.gpu is None else [bench.gpu.identity]
+    parts = [bench.task.identity, dict(bench.timed.axes), bench.resources.threads, machine_identity, versions, *place]
+    key = identity(parts)
     cached = _read(folder, key) if wanted == "best" else None
     if cached is not None:
         return Baseline(cached[0], _program(bench, cached[0], cached[2]), cached[1], from_cache=True)
@@ -81,7 +86,8 @@ def _applicable(bench: Bench) -> tuple[str, ...]:
     four_dimensional = any(len(spec.shape) == 4 for spec in bench.timed.inputs.specs)
     foldable = bench.declaration.frozen and bench.declaration.mode == "eval" and bench.declaration.weights
     left_out = set() if four_dimensional and bench.declaration.weights else {"channels_last"}
-    return tuple(v for v in VARIANTS if v not in left_out and (foldable or v != "compile:freezing"))
+    known = VARIANTS if bench.gpu is None else DEVICE_VARIANTS
+    return tuple(v for v in known if v not in left_out and (foldable or v != "compile:freezing"))
 
 
 def _choose(considered: tuple[Considered, ...]) -> str:
@@ -163,7 +169,7 @@ class _Trial:
             self._problems[variant] = party.problem.message
         elif outputs is not None and (witness := bench.judge_outputs(outputs, draw)) is not None:
             self._problems[variant] = f"gives another result: {witness.describe()}"
-        return float(call.wall_ns)
+        return float(call.time_ns)
 
     def _interleave(self, parties: Mapping[str, Party]) -> dict[str, list[float]]:
         times: dict[str, list[float]] = {variant: [] for variant in parties}

@@ -12,10 +12,12 @@ from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Task
 from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
+from assay.launch.plan import plan_text
 from assay.machine.facts import MachineFacts
 from assay.referee.correctness import families
 from assay.referee.correctness.boundary import Shape, boundary_shapes, choose
 from assay.referee.correctness.budget import Budget, Witness
+from assay.referee.gpu import GpuRuntime
 from assay.referee.protocol import chain
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.memory import Bytes, Poison
@@ -87,8 +89,10 @@ class Bench:
 
     def __init__(
         self, task: Task, config: JudgeConfig, resources: Resources, zygotes: Zygotes, secret: Secret,
-        construction_seed: int | None = None,
+        construction_seed: int | None = None, gpu: GpuRuntime | None = None,
     ) -> None:  # fmt: skip
+        """`gpu` is where both sides run; None for this machine's processor."""
+        self.gpu = gpu
         self.task, self.config, self.resources, self.secret = task, config, resources, secret
         self.depth = config.depth
         """Of the present judgement: a bench made for full ones serves screenings too."""
@@ -151,6 +155,8 @@ class Bench:
     @property
     def may_chain(self) -> bool:
         """Whether a timed window may hold several calls."""
+        if self.gpu is not None:
+            return False  # a device's own clock starts and stops beside the kernels, and needs no chain
         small = self.timed.inputs.total_bytes <= chain.MOST_BYTES and not self.timed.draws_random
         return small and bool(self.timed.rolled)
 
@@ -313,10 +319,19 @@ class Bench:
 
     def reference_program(self, variant: str) -> Program:
         """The reference itself as a party's program."""
-        return Program(self._python_payload([f.to_json() for f in self.task.files], self.task.entry, variant), 180.0)
+        payload = self._python_payload([f.to_json() for f in self.task.files], self.task.entry, variant)
+        if self.gpu is not None:
+            payload["device"] = self.gpu.torch_device
+        return Program(payload, 180.0, nodes=self.gpu.nodes if self.gpu else ())
 
     def candidate_program(self, candidate: Candidate, artifact: bytes | None) -> Program:
-        """A candidate as a party's program; `artifact` is its shared object for C++."""
+        """A candidate as a party's program; `artifact` is its shared object for C++, its cubin for CUDA."""
+        if self.gpu is not None and artifact is not None:
+            return Program({
+                "language": "cuda", "artifact": artifact.hex(), "plan": plan_text(candidate.files),
+                "device": self.gpu.torch_device, "driver": self.gpu.driver, "capability": self.gpu.gpu.capability,
+                "weights": [w.to_json() for w in self.declaration.weights],
+            }, nodes=self.gpu.nodes)  # fmt: skip
         if artifact is not None:
             return Program({
                 "language": "cpp", "artifact": artifact.hex(), "entry": candidate.entry,

@@ -23,12 +23,13 @@ from assay.machine.survey import read_facts
 from assay.referee.baseline import find_baseline
 from assay.referee.bench import Bench, Progress, Resources
 from assay.referee.correctness.audit import Audit, audit_task
+from assay.referee.gpu import DeviceBuilder, GpuRuntime
 from assay.referee.judgement import Judgement
 from assay.referee.judging import Judging, Prepared
 from assay.referee.measuring import Measurement
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.secret import Secret
-from assay.referee.protocol.shell_cost import CALLS, NULL_KERNEL, null_programs
+from assay.referee.protocol.shell_cost import CALLS, NULL_DEVICE_KERNEL, NULL_KERNEL, null_programs
 from assay.referee.protocol.warm_up import with_compile_cache
 from assay.referee.tiers import Isolation
 from assay.referee.timing.pairing import Overhead, Refusal
@@ -61,13 +62,16 @@ class Referee:
     Raises MachineError where this machine cannot judge at all, TaskError where a task cannot be a reference.
     """
 
-    def __init__(self, config: JudgeConfig | None = None) -> None:
+    def __init__(self, config: JudgeConfig | None = None, gpu: GpuRuntime | None = None) -> None:
+        """`gpu` is where device code runs; without it the first one here is looked for when it is needed."""
         self.config = config or JudgeConfig()
         self.facts: MachineFacts = read_facts()
         self.resources = Resources.of(self.config, self.facts)
         self._zygotes = Zygotes(self.resources.threads)
         self._builder: CppBuilder | None = None
-        self._prepared: dict[str, Prepared] = {}
+        self._gpu = gpu
+        self._device_builder: DeviceBuilder | None = None
+        self._prepared: dict[tuple[str, bool], Prepared] = {}
         self._peaks: Peaks | None = None
 
     def judge(
@@ -86,7 +90,7 @@ class Referee:
             artifact = self._build(candidate)
         except CandidateError as error:
             return self._unbuilt(task, candidate, error, config, time.monotonic() - started)
-        prepared = self._prepare(task, progress)
+        prepared = self._prepare(task, progress, on_device=candidate.language is Language.CUDA)
         prepared.bench.renew(config.depth)
         judgement = Judging(prepared, config, self.facts, candidate, artifact).run(progress)
         return replace(judgement, seconds=time.monotonic() - started)
@@ -112,7 +116,8 @@ class Referee:
         """
         artifact = self._build(candidate)
         sized, seed = task_of_witness(task, witness), int(witness["construction_seed"])
-        with Bench(sized, self.config, self.resources, self._zygotes, Secret(), seed) as bench:
+        gpu = self._runtime() if candidate.language is Language.CUDA else None
+        with Bench(sized, self.config, self.resources, self._zygotes, Secret(), seed, gpu) as bench:
             bench.calibrate(silent)
             program = bench.candidate_program(candidate, artifact.content if artifact else None)
             return repeat_witness(bench, with_compile_cache(bench, candidate, program), witness)
@@ -144,27 +149,41 @@ class Referee:
             child.kill()
 
     def _build(self, candidate: Candidate) -> Artifact | None:
-        if candidate.language is not Language.CPP:
-            return None
-        return self._cpp().build(candidate)
+        if candidate.language is Language.CPP:
+            return self._cpp().build(candidate)
+        return self._on_device(candidate) if candidate.language is Language.CUDA else None
+
+    def _on_device(self, candidate: Candidate) -> Artifact:
+        gpu = self._runtime()
+        if self._device_builder is None:
+            self._device_builder = gpu.builder()
+        return self._device_builder.build(candidate, gpu.gpu.capability)
+
+    def _runtime(self) -> GpuRuntime:
+        if self._gpu is None:
+            self._gpu = GpuRuntime.find()
+        self._zygotes.gpu = self._gpu
+        return self._gpu
 
     def _cpp(self) -> CppBuilder:
         if self._builder is None:
             self._builder = CppBuilder()
         return self._builder
 
-    def _prepare(self, task: Task, progress: Progress) -> Prepared:
-        if task.identity not in self._prepared:
+    def _prepare(self, task: Task, progress: Progress, *, on_device: bool = False) -> Prepared:
+        key = (task.identity, on_device)
+        if key not in self._prepared:
             while len(self._prepared) >= _MOST_BENCHES:
                 self._prepared.pop(next(iter(self._prepared))).bench.close()
             progress("starting the sandbox", 0.0)
-            bench = Bench(task, self.config, self.resources, self._zygotes, Secret())
+            gpu = self._runtime() if on_device else None
+            bench = Bench(task, self.config, self.resources, self._zygotes, Secret(), gpu=gpu)
             try:
-                self._prepared[task.identity] = self._calibrated(bench, progress)
+                self._prepared[key] = self._calibrated(bench, progress)
             except BaseException:
                 bench.close()
                 raise
-        return self._prepared[task.identity]
+        return self._prepared[key]
 
     def _calibrated(self, bench: Bench, progress: Progress) -> Prepared:
         bench.calibrate(progress)
@@ -174,6 +193,8 @@ class Referee:
             audit = audit_task(bench)
         versions = f"torch {self.facts.torch} python {self.facts.python}"
         baseline = find_baseline(bench, self.facts.identity, versions, progress)
+        if bench.gpu is not None:  # peaks are this machine's processor's
+            return Prepared(bench, audit, baseline, self._on_device(NULL_DEVICE_KERNEL).content, None)
         null = self._cpp().build(NULL_KERNEL).content
         return Prepared(bench, audit, baseline, null, self._known_peaks(progress))
 
@@ -204,6 +225,8 @@ class Referee:
         self._prepared = {}
         if self._builder is not None:
             self._builder.close()
+        if self._device_builder is not None:
+            self._device_builder.close()
         self._zygotes.close()
 
     def __enter__(self) -> Referee:

@@ -61,6 +61,8 @@ class Judgement:
     key: bytes
     artifact_identity: str | None = None
     build_cpu_seconds: float | None = None
+    device: Mapping[str, Any] | None = None
+    """The GPU that it ran on, what its kernels take of it, and what they were built for."""
     declaration: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, int] = field(default_factory=dict)
     audit: Audit | None = None

@@ -8,6 +8,7 @@ else is INCONCLUSIVE, with the reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from assay.build.artifact import Artifact
 from assay.core.config import Depth, JudgeConfig
@@ -21,7 +22,7 @@ from assay.referee.bench import Bench, Progress
 from assay.referee.correctness.audit import Audit
 from assay.referee.judgement import Correctness, Judgement, Timing
 from assay.referee.measuring import Evidence, Measurement
-from assay.referee.physics import check_clocks, check_floor, roofline
+from assay.referee.physics import check_clocks, check_device_clock, check_floor, roofline
 from assay.referee.pilot import measure_costs
 from assay.referee.protocol.party import Program
 from assay.referee.protocol.shell_cost import CALLS, estimate_ns, null_programs
@@ -101,11 +102,11 @@ class Judging:
     def run(self, progress: Progress) -> Judgement:
         """Plan, measurement, decision."""
         bench = self._bench
-        if bench.timed.draws_random and self._candidate.language is Language.CPP:
+        if bench.timed.draws_random and self._candidate.language is not Language.PYTHON:
             message = "the task draws random numbers from torch's generator, which native code cannot reproduce"
             self._findings.append(Finding("needs-torch-generator", Weight.FATAL, message, Fault.CANDIDATE))
             return self._judgement(Verdict.REJECT, None, None)
-        nulls = null_programs(bench, self._prepared.null, native=self._candidate.language is Language.CPP)
+        nulls = null_programs(bench, self._prepared.null, native=self._candidate.language is not Language.PYTHON)
         self._choose_window(nulls[0])
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
         program = with_compile_cache(bench, self._candidate, program)
@@ -113,7 +114,7 @@ class Judging:
         chosen, call_ns = self._plan(measurement, len(nulls))
         measurement.call_timeout_s = max(self._config.call_timeout_s, _TIMEOUT_FACTOR * call_ns / 1e9)
         evidence = measurement.run(chosen.rounds, chosen.turns, chosen.warm_up_turns, progress)
-        self._findings += evidence.findings
+        self._findings += evidence.findings + self._device_findings(evidence)
         correctness = self._correctness(evidence)
         if bench.undecided_calls > _UNDECIDED_SHARE * evidence.verified_calls:
             message = (
@@ -154,6 +155,20 @@ class Judging:
             return _SCREEN_PLAN, costs.call_ns
         return found, costs.call_ns
 
+    def _device_findings(self, evidence: Evidence) -> list[Finding]:
+        """How a device candidate was run and timed; nothing for the others."""
+        if self._bench.gpu is None:
+            return []
+        message = (
+            "only kernels of the candidate ran, started by Assay's own launcher; times are the device's events, within "
+            "the referee's wall clock"
+        )
+        found = [Finding("device-code-only", Weight.NOTE, message)]
+        if evidence.remark:
+            message = f"{evidence.remark}; only the wall clock outside bounds what such a kernel could forge"
+            found.append(Finding("device-reaches-host", Weight.NOTE, message, Fault.MACHINE))
+        return found
+
     def _correctness(self, evidence: Evidence) -> Correctness:
         bench = self._bench
         budgets = {f"{family}/{index}": limits.element for (family, index), limits in bench.budget.limits.items()}
@@ -170,7 +185,8 @@ class Judging:
         triples = Triples.from_samples(evidence.samples)
         timed, layout, peaks = triples.timed(), self._bench.windowed, self._prepared.peaks
         floor, too_fast = check_floor(timed, layout, peaks)
-        found = (too_fast, check_clocks(timed, self._bench.resources.threads))
+        threads = self._bench.resources.threads
+        found = (too_fast, check_clocks(timed, threads), check_device_clock(timed, evidence.outside_ns))
         self._findings += [finding for finding in found if finding is not None]
         return Timing(
             tuple(evidence.samples), overhead, decide(triples, overhead), chosen.rounds, chosen.turns,
@@ -194,6 +210,14 @@ class Judging:
             return Verdict.INCONCLUSIVE
         return Verdict.INCONCLUSIVE if Weight.DOUBT in weights else Verdict.ACCEPT
 
+    def _device(self) -> dict[str, Any] | None:
+        """The GPU and what each kernel takes of it; None without one."""
+        gpu, artifact = self._bench.gpu, self._artifact
+        if gpu is None or artifact is None:
+            return None
+        kernels = [kernel.to_json() for kernel in artifact.kernels]
+        return {"gpu": gpu.to_json(), "target": artifact.target, "kernels": kernels}
+
     def _judgement(
         self, verdict: Verdict, correctness: Correctness | None, timing: Timing | None, evidence: Evidence | None = None
     ) -> Judgement:
@@ -202,7 +226,7 @@ class Judging:
             verdict=verdict, task=bench.task, candidate=self._candidate, config=self._config, machine=self._facts,
             findings=tuple(self._findings), commitment=bench.secret.commitment, key=bench.secret.key,
             artifact_identity=artifact.identity if artifact else None,
-            build_cpu_seconds=artifact.cpu_seconds if artifact else None,
+            build_cpu_seconds=artifact.cpu_seconds if artifact else None, device=self._device(),
             declaration=dict(bench.declaration.declared), axes=dict(bench.timed.axes), audit=self._prepared.audit,
             baseline=self._prepared.baseline, correctness=correctness, timing=timing,
             isolation=Isolation.of(evidence.layers) if evidence and evidence.layers else None,

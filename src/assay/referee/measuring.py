@@ -48,6 +48,10 @@ class Evidence:
     overhead: Overhead | None = None
     """The shell's cost per timed window; None where too few windows were timed."""
     spawn_ms: float | None = None
+    outside_ns: float | None = None
+    """What a null call took beside the device's own clock; None where no null call was timed."""
+    remark: str = ""
+    """What the candidate's worker said of itself when it had loaded."""
 
     @property
     def failed(self) -> bool:
@@ -86,6 +90,7 @@ class Measurement:
                 if self.evidence.failed:
                     break
             self.evidence.overhead, self.evidence.spawn_ms = nulls.overhead(), nulls.spawn_ms
+            self.evidence.outside_ns = nulls.outside_ns()
         return self.evidence
 
     def _round(self, number: int, agenda: Sequence[Turn], nulls: NullCalls, progress: object) -> None:
@@ -103,6 +108,7 @@ class Measurement:
                 if not self._usable(side, parties[side]):
                     return
             self.evidence.layers = parties[Side.CANDIDATE].child.layers
+            self.evidence.remark = parties[Side.CANDIDATE].remark
             if not all(self._settled(side, party) for side, party in parties.items()):
                 return
             for index, turn in enumerate(agenda):
@@ -321,7 +327,7 @@ class Measurement:
 
 
 def _sample(number: int, index: int, side: Side, call: Call, warm_up: bool) -> Sample:
-    return Sample(number, index, side, call.wall_ns, call.cpu_ns, call.delayed_ns, warm_up)
+    return Sample(number, index, side, call.wall_ns, call.cpu_ns, call.delayed_ns, warm_up, call.device_ns)
 
 
 def _same_bits(first: Sequence[Array], second: Sequence[Array]) -> bool:

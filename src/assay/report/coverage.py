@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from assay.core.config import Depth
 from assay.core.verdicts import Weight
 from assay.referee.judgement import Correctness, Judgement, Timing
@@ -80,7 +82,10 @@ def _timing_covered(judgement: Judgement, timing: Timing) -> Iterator[str]:
         f"{plural(len(timed.round), 'turn')} in {plural(len(set(timed.round.tolist())), 'round')} of fresh processes: "
         "baseline, baseline again and candidate, on the same fresh input, in secret order."
     )
-    yield "The clock was the referee's, and ran until the candidate's process was seen to have stopped."
+    if np.any(timed.device_ns > 0):
+        yield "The clock was the device's, in a process that ran no host code of the candidate's, within the referee's."
+    else:
+        yield "The clock was the referee's, and ran until the candidate's process was seen to have stopped."
     if timing.claim.resolution is not None:
         yield f"The same code against itself in this run: it could fake a speedup of {timing.claim.resolution:.1%}."
     baseline = judgement.baseline

@@ -26,8 +26,9 @@ def read_samples(certificate: Mapping[str, Any]) -> Triples:
     """The samples of a certificate with a timing. Raises ValueError where they are not complete turns."""
     columns = certificate["timing"]["samples"]
     names = ("round", "turn", "side", "wall_ns", "cpu_ns", "preempted_ns", "warm_up")
-    rows = zip(*(columns[name] for name in names), strict=True)
-    return Triples.from_samples(Sample(r, t, Side(s), w, c, p, bool(u)) for r, t, s, w, c, p, u in rows)
+    device = columns.get("device_ns", [0] * len(columns["round"]))
+    rows = zip(*(columns[name] for name in names), device, strict=True)
+    return Triples.from_samples(Sample(r, t, Side(s), w, c, p, bool(u), d) for r, t, s, w, c, p, u, d in rows)
 
 
 def read_overhead(certificate: Mapping[str, Any]) -> Overhead:

@@ -34,7 +34,7 @@ _BEYOND = 0.985
 def call_times(triples: Triples, width: float) -> Markup:
     """Every timed call of each side as a dot; heights within a row only show how many are alike."""
     timed = triples.timed()
-    wall, waited = timed.wall_ns, timed.preempted()
+    wall, waited = timed.time_ns, timed.preempted()
     typical = float(np.median(wall))
     size, unit = time_unit(typical)
     high = min(float(wall.max()), float(np.quantile(wall, _BEYOND)) * 1.15)

@@ -45,9 +45,14 @@ def plain(value: Any) -> Any:
 
 
 def samples_to_json(samples: Iterable[Sample]) -> dict[str, list[int]]:
-    """Column by column, in the order in which they were taken; `side` is the value of `Side`, `warm_up` is 0 or 1."""
+    """Column by column, in the order in which they were taken; `side` is the value of `Side`, `warm_up` is 0 or 1.
+
+    Measurements on a device have one column more, the device's times.
+    """
     rows = list(samples)
-    names = ("round", "turn", "side", "wall_ns", "cpu_ns", "preempted_ns", "warm_up")
+    names = ["round", "turn", "side", "wall_ns", "cpu_ns", "preempted_ns", "warm_up"]
+    if any(row.device_ns for row in rows):
+        names.append("device_ns")
     return {name: [int(getattr(row, name)) for row in rows] for name in names}
 
 
@@ -91,7 +96,8 @@ def artifact_to_json(judgement: Judgement) -> dict[str, Any] | None:
     """What was built; None where nothing was."""
     if judgement.artifact_identity is None:
         return None
-    return {"identity": judgement.artifact_identity, "build_cpu_seconds": judgement.build_cpu_seconds}
+    device = {"device": judgement.device} if judgement.device is not None else {}
+    return {"identity": judgement.artifact_identity, "build_cpu_seconds": judgement.build_cpu_seconds, **device}
 
 
 def machine_to_json(facts: MachineFacts) -> dict[str, Any]:

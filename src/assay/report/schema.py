@@ -36,6 +36,13 @@ class MapOf:
         self.layout = layout
 
 
+class Maybe:
+    """A part that older certificates, or those of other devices, do not have."""
+
+    def __init__(self, layout: Any) -> None:
+        self.layout = layout
+
+
 _FILES = [{"path": TEXT, "text": TEXT}]
 _INTERVAL = {"ratio": NUMBER, "lower": NUMBER, "upper": NUMBER, "confidence": NUMBER, "rounds": COUNT}
 _DROPS = dict.fromkeys(("turns", "kept", "first_only", "second_only", "both", "below_overhead"), COUNT)
@@ -45,7 +52,7 @@ _POINT = {
 }  # fmt: skip
 _SAMPLES = {
     "round": [COUNT], "turn": [COUNT], "side": [COUNT], "wall_ns": [COUNT], "cpu_ns": [COUNT], "preempted_ns": [COUNT],
-    "warm_up": [COUNT],
+    "warm_up": [COUNT], "device_ns": Maybe([COUNT]),
 }  # fmt: skip
 _CLAIM = {
     "outcome": TEXT, "reason": Optional(TEXT), "message": TEXT, "resolution": Optional(NUMBER),
@@ -74,7 +81,7 @@ LAYOUT: dict[str, Any] = {
              "overrides": MapOf(ANY), "notes": [TEXT]},
     "candidate": {"name": TEXT, "language": TEXT, "files": _FILES, "entry": TEXT, "identity": TEXT, "flags": [TEXT],
                   "parent": Optional(TEXT), "proposer": Optional(TEXT)},
-    "artifact": Optional({"identity": TEXT, "build_cpu_seconds": Optional(NUMBER)}),
+    "artifact": Optional({"identity": TEXT, "build_cpu_seconds": Optional(NUMBER), "device": Maybe(MapOf(ANY))}),
     "config": {"depth": TEXT, "budget_s": NUMBER, "threads": COUNT, "memory_bytes": COUNT, "baseline": TEXT,
                "call_timeout_s": NUMBER},
     "axes": MapOf(COUNT), "declaration": MapOf(ANY), "machine": MACHINE, "environment": MapOf(Optional(TEXT)),
@@ -148,10 +155,12 @@ def _problems_of_object(value: Mapping[str, Any], layout: Any, path: str) -> Ite
     open_ended = isinstance(layout, MapOf)
     for key in value if open_ended else layout:
         place = f"{path}.{key}".lstrip(".")
-        if key not in value:
+        part = layout.layout if open_ended else layout[key]
+        inner = part.layout if isinstance(part, Maybe) else part
+        if key in value:
+            yield from layout_problems(value[key], inner, place)
+        elif not isinstance(part, Maybe):
             yield f"{place} is missing"
-        else:
-            yield from layout_problems(value[key], layout.layout if open_ended else layout[key], place)
 
 
 def _is(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from assay.sandbox import filesystem, landlock, seccomp
 from assay.sandbox.policy import Policy
@@ -75,7 +75,7 @@ def confine(policy: Policy, layers: list[str], base_address_space_bytes: int) ->
     attempt("distinct-uid", lambda: _become(policy.uid) if root and not mapped_root else False)
     attempt("no-capabilities", drop_capabilities)
     attempt("no-new-privileges", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
-    attempt("landlock", _landlock)
+    attempt("landlock", lambda: _landlock(policy.devices))
     attempt("dies-with-referee", lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     attempt("limits", lambda: _limits(policy, base_address_space_bytes, own_uid="distinct-uid" in held))
     attempt("seccomp", lambda: _seccomp(policy) if seccomp.supported() else False)
@@ -96,10 +96,10 @@ def _become(uid: int) -> None:
     prctl(PR_SET_DUMPABLE, 1)
 
 
-def _landlock() -> bool:
+def _landlock(devices: Iterable[str]) -> bool:
     if landlock.abi_version() == 0:
         return False
-    landlock.restrict(readable=["/"], writable=[filesystem.SCRATCH, "/dev/null", "/dev/full", "/dev/zero"])
+    landlock.restrict(readable=["/"], writable=[filesystem.SCRATCH, "/dev/null", "/dev/full", "/dev/zero", *devices])
     return True
 
 
@@ -115,6 +115,8 @@ def _limits(policy: Policy, base_bytes: int, own_uid: bool) -> None:
         resource.RLIMIT_RTPRIO: 0,
         resource.RLIMIT_NICE: 0,
     }
+    if policy.devices:
+        del bounds[resource.RLIMIT_AS]
     if own_uid:  # counted per user: for a shared uid it would count the person's own processes
         bounds[resource.RLIMIT_NPROC] = policy.max_threads
     for which, bound in bounds.items():

@@ -25,6 +25,9 @@ class Policy:
     """A last resort behind the referee's own deadlines."""
     max_threads: int = 256
     max_open_files: int = 256
+    devices: tuple[str, ...] = ()
+    """Device files that it may use. A GPU's driver reserves address space by the terabyte, so where there are any,
+    address space is not limited."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping for the wire and the certificate."""
@@ -33,4 +36,4 @@ class Policy:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Policy:
         """The inverse of `to_json`."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+        return cls(**({f.name: data[f.name] for f in fields(cls)} | {"devices": tuple(data["devices"])}))

@@ -22,7 +22,7 @@ def medians_ns(certificate: Mapping[str, Any]) -> dict[str, float]:
     """
     if certificate["timing"] is None or certificate["baseline"] is None:
         return {}
-    wall = read_samples(certificate).timed().wall_ns
+    wall = read_samples(certificate).timed().time_ns
     variants = {each["variant"]: float(each["median_ns"]) for each in certificate["baseline"]["considered"]
                 if each["median_ns"] is not None}  # fmt: skip
     baseline = {certificate["baseline"]["variant"]: float(np.median(wall[:, Side.BASELINE]))}

@@ -18,12 +18,12 @@ MAX_TEXT_BYTES = 4096
 
 _CALL = struct.Struct("=4sIQQ")
 _CALL_MAGIC = b"CALL"
-_REPLY = struct.Struct("=4siQII")
+_REPLY = struct.Struct("=4siQIIQ")
 _REPLY_MAGIC = b"RPLY"
 _OUTPUT = struct.Struct(f"=IiiIQ{MAX_DIMS}q{MAX_DIMS}q")
 _NUMBER = struct.Struct("=Q")
-_SEQUENCE_AT, _ADDRESS_AT = 8, 16
-"""In a reply, and in an output of it."""
+_SEQUENCE_AT, _DEVICE_NS_AT, _ADDRESS_AT = 8, 24, 16
+"""Two places in a reply, and one in an output of it."""
 
 
 class Status(IntEnum):
@@ -69,6 +69,8 @@ class Reply:
     sequence: int
     outputs: tuple[OutputRecord, ...]
     text: str
+    device_ns: int = 0
+    """What the device's own clock says of the call; 0 where nothing ran on a device."""
 
 
 def pack_call(sequence: int, buffer: int, seed: int) -> bytes:
@@ -79,7 +81,7 @@ def pack_call(sequence: int, buffer: int, seed: int) -> bytes:
 def pack_reply(status: int, sequence: int, outputs: tuple[OutputRecord, ...] = (), text: str = "") -> bytes:
     """The inverse of `unpack_reply`; text is cut to `MAX_TEXT_BYTES`."""
     raw = text.encode(errors="replace")[:MAX_TEXT_BYTES]
-    parts = [_REPLY.pack(_REPLY_MAGIC, status, sequence, len(outputs), len(raw))]
+    parts = [_REPLY.pack(_REPLY_MAGIC, status, sequence, len(outputs), len(raw), 0)]
     for output in outputs:
         padding = (0,) * (MAX_DIMS - len(output.shape))
         fields = (*output.shape, *padding, *output.strides, *padding)
@@ -100,10 +102,11 @@ class Answer:
         self._template = pack_reply(Status.OK, 0, outputs)
         self._places = [_REPLY.size + i * _OUTPUT.size + _ADDRESS_AT for i in range(len(outputs))]
 
-    def fill(self, sequence: int, addresses: list[int]) -> int:
+    def fill(self, sequence: int, addresses: list[int], device_ns: int = 0) -> int:
         """Write it; its bytes, from the packet's beginning."""
         self._packet[: len(self._template)] = self._template
         _NUMBER.pack_into(self._packet, _SEQUENCE_AT, sequence)
+        _NUMBER.pack_into(self._packet, _DEVICE_NS_AT, device_ns)
         for place, address in zip(self._places, addresses, strict=True):
             _NUMBER.pack_into(self._packet, place, address)
         return len(self._template)
@@ -113,7 +116,7 @@ def unpack_reply(packet: bytes) -> Reply | None:
     """The reply in a packet, or None where its bytes do not have the fixed layout."""
     if len(packet) < _REPLY.size:
         return None
-    magic, status, sequence, n_outputs, text_bytes = _REPLY.unpack_from(packet)
+    magic, status, sequence, n_outputs, text_bytes, device_ns = _REPLY.unpack_from(packet)
     expected = _REPLY.size + n_outputs * _OUTPUT.size + text_bytes
     if magic != _REPLY_MAGIC or n_outputs > MAX_OUTPUTS or text_bytes > MAX_TEXT_BYTES or len(packet) != expected:
         return None
@@ -125,4 +128,4 @@ def unpack_reply(packet: bytes) -> Reply | None:
         shape, strides = tuple(numbers[:ndim]), tuple(numbers[MAX_DIMS : MAX_DIMS + ndim])
         outputs.append(OutputRecord(place, code, shape, strides, address))
     text = packet[len(packet) - text_bytes :].decode(errors="replace") if text_bytes else ""
-    return Reply(status, sequence, tuple(outputs), text)
+    return Reply(status, sequence, tuple(outputs), text, device_ns)

@@ -43,6 +43,13 @@ class Call:
     delayed_ns: int
     """Time that its threads stood in the scheduler's queue: others had the core."""
     reply: Reply | None
+    device_ns: int = 0
+    """What the device's clock said, as the worker tells it; 0 without a device."""
+
+    @property
+    def time_ns(self) -> int:
+        """The time that counts: the device's where there is one, which the wall clock bounds; else the wall clock's."""
+        return self.device_ns or self.wall_ns
 
 
 class Meter:
@@ -86,7 +93,8 @@ class Meter:
         if result == _REPLIED:
             reply = self._reply()
             outcome = Outcome.REPLIED if reply is not None else Outcome.SPOKE_OUT_OF_TURN
-        return Call(outcome, wall_ns, spent.cpu_ns, idle, spent.run_delay_ns, reply)
+        device_ns = reply.device_ns if reply is not None else 0
+        return Call(outcome, wall_ns, spent.cpu_ns, idle, spent.run_delay_ns, reply, device_ns)
 
     def close(self) -> None:
         """Close the files that it reads; the child lives on."""

@@ -39,6 +39,8 @@ class Program:
     may_create_processes: bool = False
     sealed_late: bool = False
     """It may create processes until `Party.seal`: torch.compile asks a compiler's version even when all is cached."""
+    nodes: tuple[str, ...] = ()
+    """Device files that its worker may use."""
     cache: bytes = b""
     """What torch.compile left behind when this program was warmed up; opaque, and only ever given to its own worker."""
 
@@ -50,7 +52,12 @@ class Program:
     @property
     def native(self) -> bool:
         """Whether it writes into the referee's output blocks."""
-        return bool(self.payload["language"] == "cpp")
+        return self.payload["language"] in ("cpp", "cuda")
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it runs on a GPU."""
+        return "device" in self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class Party:
         self._program = program
         self._poison = poison
         self.problem: Finding | None = None
+        self.remark = ""
+        """What the worker says of itself when it has loaded."""
         room = output_bytes if program.native else 0
         self._outputs = [Block(room, read_only_elsewhere=False, name="assay-outputs") for _ in range(2)]
         raw = json.dumps(dict(program.payload)).encode()
@@ -105,6 +114,7 @@ class Party:
                 passed,
                 memory_bytes=memory_bytes,
                 may_create_processes=program.compiles,
+                devices=program.nodes,
             )
         finally:
             for fd in passed:
@@ -133,6 +143,7 @@ class Party:
         if reply is None or reply.status != Status.OK:
             self._said_no(reply, "load")
             return
+        self.remark = printable(reply.text.encode())
         channel.settimeout(None)
         if not self.child.stop():
             self._died("after it was loaded")

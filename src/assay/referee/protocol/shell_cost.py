@@ -15,7 +15,7 @@ from contextlib import closing
 from assay.core.config import Depth
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.referee.bench import Bench
-from assay.referee.protocol.clock import Outcome
+from assay.referee.protocol.clock import Call, Outcome
 from assay.referee.protocol.party import Party, Program
 from assay.referee.timing.pairing import Overhead
 
@@ -32,6 +32,14 @@ NULL_KERNEL = Candidate(
 """Returns at once; its outputs stay poisoned and are not looked at."""
 
 
+NULL_DEVICE_KERNEL = Candidate(
+    "null", Language.CUDA,
+    (SourceFile("null.cu", '/* launch.toml\n[[launch]]\nkernel = "null"\ngrid = [0]\n*/\n'
+                           'extern "C" __global__ void null() {}\n'),), "null",
+)  # fmt: skip
+"""Launches nothing: what is left is the launcher's own part, copies and the clock."""
+
+
 def null_programs(bench: Bench, null_artifact: bytes, *, native: bool) -> tuple[Program, ...]:
     """The baseline's null kernel and, where the candidate is native, its own.
 
@@ -39,7 +47,8 @@ def null_programs(bench: Bench, null_artifact: bytes, *, native: bool) -> tuple[
     of native code; each side pays for its own.
     """
     baseline = bench.reference_program("null")
-    return (baseline, bench.candidate_program(NULL_KERNEL, null_artifact)) if native else (baseline,)
+    kernel = NULL_KERNEL if bench.gpu is None else NULL_DEVICE_KERNEL
+    return (baseline, bench.candidate_program(kernel, null_artifact)) if native else (baseline,)
 
 
 class NullCalls:
@@ -51,6 +60,7 @@ class NullCalls:
     def __init__(self, bench: Bench, programs: Sequence[Program], turns: int) -> None:
         """`turns` is how many the whole measurement has."""
         self._times: list[list[int]] = [[] for _ in programs]
+        self._outside: list[list[int]] = [[] for _ in programs]
         self._each_turn = max(1, math.ceil(CALLS[bench.depth] / turns))
         self._parties: list[Party] = []
         self._begun = 0
@@ -75,9 +85,10 @@ class NullCalls:
         which = (index + self._begun) % len(self._parties)
         if index == self.each_turn - 1:
             self._begun += 1
-        wall_ns = _call(self._parties[which], run_seed)
+        call = _call(self._parties[which], run_seed)
         if counts:
-            self._times[which].append(wall_ns)
+            self._times[which].append(call.time_ns)
+            self._outside[which].append(call.wall_ns - call.device_ns)
 
     def overhead(self) -> Overhead | None:
         """What the shell cost the candidate, with the baseline's own; None after too few calls."""
@@ -85,6 +96,11 @@ class NullCalls:
             return None
         found = [Overhead.from_null_calls(times) for times in self._times]
         return found[0] if len(found) == 1 else found[1].beside(found[0])
+
+    def outside_ns(self) -> float | None:
+        """The median of what a call of the candidate's null kernel took beside the device's own time."""
+        times = sorted(self._outside[-1])
+        return float(times[len(times) // 2]) if times else None
 
     def close(self) -> None:
         """End the workers."""
@@ -112,12 +128,12 @@ def _warm_up(bench: Bench, party: Party, calls: int = _WARM_UP) -> list[int]:
     times = []
     for _ in range(calls):
         bench.land(landing)
-        times.append(_call(party, landing.run_seed))
+        times.append(_call(party, landing.run_seed).time_ns)
     return times
 
 
-def _call(party: Party, run_seed: int) -> int:
+def _call(party: Party, run_seed: int) -> Call:
     call = party.run(run_seed, _TIMEOUT_S) if party.problem is None else None
     if call is None or party.problem is not None or call.outcome is not Outcome.REPLIED:
         raise RuntimeError(f"the null kernel failed: {party.problem or (call and call.outcome)}")
-    return call.wall_ns
+    return call

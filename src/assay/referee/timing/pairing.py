@@ -65,9 +65,9 @@ class Overhead:
     baseline_extra_ns: float = 0.0
 
     @classmethod
-    def from_null_calls(cls, wall_ns: ArrayLike) -> Overhead:
+    def from_null_calls(cls, time_ns: ArrayLike) -> Overhead:
         """From float[n] wall times; raises ValueError below 8 of them, too few for quartiles."""
-        times = np.asarray(wall_ns, dtype=np.float64)
+        times = np.asarray(time_ns, dtype=np.float64)
         if times.ndim != 1 or times.size < 8 or not np.all(np.isfinite(times)):
             raise ValueError(f"null calls: at least 8 finite times needed, got shape {times.shape}")
         low, middle, high = np.quantile(times, (0.25, 0.5, 0.75))
@@ -156,7 +156,7 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
     flags = timed.preempted()
     hit_first, hit_second = flags[:, first], flags[:, second]
     shell_ns = np.array([overhead.of(first), overhead.of(second)])
-    net = timed.wall_ns[:, [first, second]] - shell_ns
+    net = timed.time_ns[:, [first, second]] - shell_ns
     clean = ~(hit_first | hit_second)
     keep = clean & np.all(net > 0, axis=1)
     drops = Drops(
@@ -169,7 +169,7 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
     )
     if not clean.any():
         return Refusal(Reason.TOO_FEW_PAIRS, f"no pair of {first.name} and {second.name} survives: {drops}")
-    typical = np.median(timed.wall_ns[clean][:, [first, second]], axis=0)
+    typical = np.median(timed.time_ns[clean][:, [first, second]], axis=0)
     for call_ns, cost_ns in zip(typical, shell_ns, strict=True):
         if cost_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * call_ns:
             return Refusal(

@@ -50,14 +50,16 @@ class Sample:
     cpu_ns: int
     preempted_ns: int
     warm_up: bool = False
+    device_ns: int = 0
+    """The device's own clock, 0 where nothing ran on one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Triples:
     """Every turn of a measurement as arrays; a row is a turn, columns follow `Side`.
 
-    Shapes: round int64[m], warm_up bool[m]; wall_ns, cpu_ns, preempted_ns float64[m, 3]. Raises ValueError for unequal
-    lengths, and for times that are not finite or not positive.
+    Shapes: round int64[m], warm_up bool[m]; wall_ns, cpu_ns, preempted_ns, device_ns float64[m, 3]. Raises ValueError
+    for unequal lengths, for times that are not finite or not positive, and for device times of some calls only.
     """
 
     round: Ints
@@ -65,10 +67,11 @@ class Triples:
     wall_ns: Floats
     cpu_ns: Floats
     preempted_ns: Floats
+    device_ns: Floats
 
     def __post_init__(self) -> None:
         turns = self.round.shape[0]
-        for name in ("wall_ns", "cpu_ns", "preempted_ns"):
+        for name in ("wall_ns", "cpu_ns", "preempted_ns", "device_ns"):
             array = getattr(self, name)
             if array.shape != (turns, 3):
                 raise ValueError(f"{name} has shape {array.shape}, expected ({turns}, 3)")
@@ -76,6 +79,13 @@ class Triples:
                 raise ValueError(f"{name} holds a value that is negative or not finite")
         if self.warm_up.shape != (turns,) or np.any(self.wall_ns == 0):
             raise ValueError("warm_up must have one flag per turn, and no wall time may be zero")
+        if np.any(self.device_ns == 0) and np.any(self.device_ns > 0):
+            raise ValueError("some calls have a device's time and others have none")
+
+    @property
+    def time_ns(self) -> Floats:
+        """float64[m, 3]: the clock that decides, which is the device's where there is one."""
+        return self.device_ns if np.any(self.device_ns > 0) else self.wall_ns
 
     @classmethod
     def from_arrays(
@@ -85,8 +95,10 @@ class Triples:
         cpu_ns: ArrayLike | None = None,
         preempted_ns: ArrayLike | None = None,
         warm_up: ArrayLike | None = None,
+        device_ns: ArrayLike | None = None,
     ) -> Triples:
-        """Arrays of any numeric type; without them cpu_ns equals wall_ns, nothing was preempted, nothing is warm-up."""
+        """Arrays of any numeric type; without them cpu_ns equals wall_ns, and nothing was preempted, is warm-up or ran
+        on a device."""
         rounds = np.asarray(round, dtype=np.int64)
         wall = np.asarray(wall_ns, dtype=np.float64)
         return cls(
@@ -95,6 +107,7 @@ class Triples:
             wall,
             wall if cpu_ns is None else np.asarray(cpu_ns, dtype=np.float64),
             np.zeros_like(wall) if preempted_ns is None else np.asarray(preempted_ns, dtype=np.float64),
+            np.zeros_like(wall) if device_ns is None else np.asarray(device_ns, dtype=np.float64),
         )
 
     @classmethod
@@ -116,14 +129,16 @@ class Triples:
             np.array([[sample.cpu_ns for sample in row] for row in rows], dtype=np.float64).reshape(-1, 3),
             np.array([[sample.preempted_ns for sample in row] for row in rows], dtype=np.float64).reshape(-1, 3),
             [row[0].warm_up for row in rows],
+            np.array([[sample.device_ns for sample in row] for row in rows], dtype=np.float64).reshape(-1, 3),
         )
 
     def timed(self) -> Triples:
         """The turns that are not warm-up."""
         keep = ~self.warm_up
         return Triples(
-            self.round[keep], self.warm_up[keep], self.wall_ns[keep], self.cpu_ns[keep], self.preempted_ns[keep]
-        )
+            self.round[keep], self.warm_up[keep], self.wall_ns[keep], self.cpu_ns[keep], self.preempted_ns[keep],
+            self.device_ns[keep],
+        )  # fmt: skip
 
     def preempted(self) -> Bools:
         """bool[m, 3]: which calls waited on the run queue beyond the rule above."""

@@ -1,0 +1,50 @@
+"""A GPU that is not there: a driver whose device is this processor, and a builder that makes modules for it."""
+
+import subprocess
+from pathlib import Path
+
+from assay.build.artifact import Artifact
+from assay.errors import CandidateError
+from assay.launch.plan import find_plan
+from assay.machine.cuda import Gpu
+from assay.referee.gpu import GpuRuntime
+
+HERE = Path(__file__).parent
+
+
+class EmulatedBuilder:
+    """Compiles a `.cu` file as C++ for the emulated driver."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def build(self, candidate, capability):
+        (source,) = [file.text for file in candidate.files if file.path.endswith(".cu")]
+        kernels = find_plan(candidate.files).kernels
+        wrappers = "".join(
+            f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t, void** p) '
+            f"{{ emulate({name}, g, b, p); }}\n"
+            for name in kernels
+        )
+        unit, target = self._folder / "unit.cpp", self._folder / "module.so"
+        unit.write_text(f'#include "{HERE}/sequential.h"\n{source}\n{wrappers}')
+        done = subprocess.run(
+            ["g++", "-std=c++17", "-O2", "-w", "-fPIC", "-shared", str(unit), "-o", str(target)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise CandidateError("the candidate does not compile", value=done.stderr[-800:])
+        return Artifact(target.read_bytes(), candidate.identity, "", None, (), "emulated")
+
+    def close(self):
+        pass
+
+
+def emulated_runtime(folder):
+    """A runtime whose driver is built into `folder`, which workers see."""
+    driver = folder / "libcuda_emulated.so"
+    if not driver.exists():
+        flags = ["-std=c++17", "-O1", "-fPIC", "-shared"]
+        subprocess.run(["g++", *flags, str(HERE / "driver.cpp"), "-o", str(driver)], check=True)
+    gpu = Gpu(0, "GPU-emulated", "emulated", 90, 1 << 30, "0", None, None)
+    return GpuRuntime(gpu, str(driver), "cpu", (), (str(folder),), lambda: EmulatedBuilder(folder))
