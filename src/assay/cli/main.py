@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from assay.cli import archive, audit, compress, doctor, export, judge, judge_model, optimize, runs, tasks, verify
+from assay.cli import archive, audit, build, compress, doctor, export, judge, judge_model, optimize, runs, tasks, verify
 from assay.cli.exits import BY_FAULT, Exit
 from assay.errors import AssayError, InputError
 
@@ -29,6 +29,7 @@ app.command("compress", help=compress.HELP)(compress.compress)
 app.command("judge", help=judge.HELP)(judge.judge)
 app.command("judge-model", help=judge_model.HELP)(judge_model.judge_model)
 app.command("audit", help=audit.HELP)(audit.audit)
+app.command("build", help=build.HELP)(build.build)
 app.command("verify", help=verify.HELP)(verify.verify)
 app.command("runs", help=runs.RUNS_HELP)(runs.runs)
 app.command("show", help=runs.SHOW_HELP)(runs.show)

@@ -11,8 +11,10 @@ from typing import Any
 
 from assay.build.artifact import Artifact
 from assay.build.cpp import CppBuilder
+from assay.build.cuda import CudaBuilder
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language, Task
+from assay.core.tensors import TensorSpec
 from assay.core.verdicts import Finding, Verdict, Weight
 from assay.errors import CandidateError, Fault, MachineError
 from assay.machine.cache_dirs import find_dirs
@@ -28,6 +30,7 @@ from assay.referee.judgement import Judgement
 from assay.referee.judging import Judging, Prepared
 from assay.referee.measuring import Measurement
 from assay.referee.pilot import measure_costs
+from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.secret import Secret
 from assay.referee.protocol.shell_cost import CALLS, NULL_DEVICE_KERNEL, NULL_KERNEL, null_programs
 from assay.referee.protocol.warm_up import with_compile_cache
@@ -109,6 +112,11 @@ class Referee:
             bench.calibrate(progress)
             return audit_task(bench)
 
+    def layout(self, task: Task) -> tuple[Layout, tuple[TensorSpec, ...]]:
+        """The task's arguments and outputs at its timed sizes, and its weights."""
+        with Bench(task, self.config, self.resources, self._zygotes, Secret()) as bench:
+            return bench.timed, tuple(bench.declaration.weights)
+
     def repeat(self, task: Task, candidate: Candidate, witness: Mapping[str, Any]) -> str:
         """Try one recorded wrong output again; what is wrong about it here, empty where it is right.
 
@@ -154,7 +162,12 @@ class Referee:
         return self._on_device(candidate) if candidate.language is Language.CUDA else None
 
     def _on_device(self, candidate: Candidate) -> Artifact:
-        gpu = self._runtime()
+        try:
+            gpu = self._runtime()
+        except MachineError:
+            with CudaBuilder() as builder:  # what does not compile is rejected, with or without a GPU
+                builder.build(candidate)
+            raise
         if self._device_builder is None:
             self._device_builder = gpu.builder()
         return self._device_builder.build(candidate, gpu.gpu.capability)

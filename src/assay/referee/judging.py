@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.build.artifact import Artifact
+from assay.build.diagnosis import diagnose
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language
 from assay.core.verdicts import Finding, Verdict, Weight
-from assay.errors import Fault
+from assay.errors import CandidateError, Fault
+from assay.launch.plan import find_plan
+from assay.launch.resolved import resolve
 from assay.machine.facts import MachineFacts
 from assay.machine.peaks import Peaks
 from assay.referee.baseline import Baseline
@@ -106,6 +109,8 @@ class Judging:
             message = "the task draws random numbers from torch's generator, which native code cannot reproduce"
             self._findings.append(Finding("needs-torch-generator", Weight.FATAL, message, Fault.CANDIDATE))
             return self._judgement(Verdict.REJECT, None, None)
+        if not self._launchable():
+            return self._judgement(Verdict.REJECT, None, None)
         nulls = null_programs(bench, self._prepared.null, native=self._candidate.language is not Language.PYTHON)
         self._choose_window(nulls[0])
         program = bench.candidate_program(self._candidate, self._artifact.content if self._artifact else None)
@@ -154,6 +159,21 @@ class Judging:
             self._findings.append(Finding("budget-too-small", Weight.DOUBT, found.message, Fault.USER))
             return _SCREEN_PLAN, costs.call_ns
         return found, costs.call_ns
+
+    def _launchable(self) -> bool:
+        """Whether a device candidate's launches fit the GPU at the timed sizes; what its resources mean is noted."""
+        bench, artifact = self._bench, self._artifact
+        if bench.gpu is None or artifact is None:
+            return True
+        timed, capability = bench.timed, bench.gpu.gpu.capability
+        try:
+            plan = resolve(find_plan(self._candidate.files), timed.inputs.specs, bench.declaration.weights,
+                           timed.outputs, timed.scalars, capability)  # fmt: skip
+            found = diagnose(plan, artifact.kernels, capability)
+        except CandidateError as error:
+            found = (Finding("refused", Weight.FATAL, f"{error.what}: {error.value}", Fault.CANDIDATE),)
+        self._findings += found
+        return all(finding.weight is not Weight.FATAL for finding in found)
 
     def _device_findings(self, evidence: Evidence) -> list[Finding]:
         """How a device candidate was run and timed; nothing for the others."""
