@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import select
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from assay.core.sources import Candidate
 from assay.errors import CandidateError
@@ -31,21 +32,28 @@ class Built:
 
 
 class ConfinedBuilder:
-    """Holds the zygote whose children run compilers. `visible` are folders that they may read."""
+    """Holds the zygote whose children compile. `visible` are folders that they may read, `module` is their program."""
 
-    def __init__(self, visible: Iterable[str]) -> None:
-        self._zygote = Zygote(["assay.build.in_sandbox"], visible=visible)
+    def __init__(
+        self, visible: Iterable[str], module: str = "assay.build.in_sandbox", preload: Sequence[str] = ()
+    ) -> None:
+        self._entry = f"{module}:main"
+        self._zygote = Zygote([*preload, module], visible=visible)
 
     def run(self, candidate: Candidate, commands: Sequence[Sequence[str]]) -> Built:
-        """Raises CandidateError with the compiler's own words where a command fails or takes too much."""
+        """Run compilers. Raises CandidateError with their own words where a command fails or takes too much."""
+        return self.build(candidate, {"commands": [list(command) for command in commands]})
+
+    def build(self, candidate: Candidate, settings: Mapping[str, Any]) -> Built:
+        """Give the program the candidate's files and what it needs besides. Raises CandidateError as `run` does."""
         files = [file.to_json() for file in candidate.files]
-        payload = json.dumps({"files": files, "commands": [list(command) for command in commands]}).encode()
+        payload = json.dumps({"files": files, **settings}).encode()
         source = sealed_memfd("assay-source", payload)
         result = os.memfd_create("assay-artifact", os.MFD_CLOEXEC)
         child = None
         try:
             child = self._zygote.spawn(
-                "assay.build.in_sandbox:main",
+                self._entry,
                 {"payload_bytes": len(payload), "limit_bytes": _ARTIFACT_LIMIT_BYTES},
                 [source, result],
                 may_create_processes=True,

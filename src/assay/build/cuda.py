@@ -118,7 +118,7 @@ def check_kernels(candidate: Candidate, kernels: tuple[KernelResources, ...]) ->
                 rule=f"one of {', '.join(by_name) or 'none: the source has no kernel'}",
                 next_step='declare it extern "C" __global__, so that its name is its symbol',
             )
-        given = tuple(4 if argument.type in ("i32", "u32", "f32") else 8 for argument in launch.arguments)
+        given = tuple(argument.size_bytes for argument in launch.arguments)
         if given != kernel.parameter_bytes:
             raise CandidateError(
                 f"the launch plan's arguments do not fit {launch.kernel}",

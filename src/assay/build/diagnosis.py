@@ -14,10 +14,10 @@ _LOW_OCCUPANCY = 0.25
 
 def diagnose(plan: ResolvedPlan, kernels: tuple[KernelResources, ...], capability: int) -> tuple[Finding, ...]:
     """Findings for each launch of the plan: what cannot be launched is fatal, what may cost time is a note."""
-    by_name = {kernel.name: kernel for kernel in kernels}
+    by_name = {(kernel.module, kernel.name): kernel for kernel in kernels}
     seen: dict[str, Finding] = {}
     for launch in plan.launches:
-        kernel = by_name.get(launch.kernel)
+        kernel = by_name.get((launch.module, launch.kernel))
         for finding in _of_launch(launch, kernel, capability) if kernel is not None else ():
             seen.setdefault(finding.code + launch.kernel, finding)
     return tuple(seen.values())

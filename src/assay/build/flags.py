@@ -34,6 +34,7 @@ _CUDA_ALLOWED = re.compile(
 _RULES = {
     Language.CPP: (_ALLOWED, "optimisation, instruction-set, language and -D flags, -lm, -lgomp, -lpthread and "
                              "-ltorch_cpu"),
+    Language.TRITON: (re.compile("(?!)"), "none: constants, num_warps and num_stages stand in the launch plan"),
     Language.CUDA: (_CUDA_ALLOWED, "-O, -maxrregcount, -dlcm, -dscm, -std, -D, and nvcc's flags of arithmetic"),
 }  # fmt: skip
 

@@ -29,6 +29,8 @@ class KernelResources:
     parameter_bytes: tuple[int, ...]
     spill_store_bytes: int | None = None
     spill_load_bytes: int | None = None
+    module: int = 0
+    """Of an artifact with several modules."""
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping for certificates and the cache."""

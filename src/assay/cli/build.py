@@ -9,7 +9,8 @@ import typer
 
 from assay.build.artifact import Artifact
 from assay.build.cpp import CppBuilder
-from assay.build.cuda import DEFAULT_CAPABILITY, CudaBuilder
+from assay.build.cuda import DEFAULT_CAPABILITY
+from assay.build.device import DeviceCompiler
 from assay.build.diagnosis import diagnose
 from assay.cli.exits import Exit
 from assay.cli.output import JsonFlag, print_json
@@ -17,6 +18,7 @@ from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language, Task
 from assay.core.verdicts import Finding, Weight
 from assay.errors import InputError
+from assay.launch.compiled import compiled, unpack
 from assay.launch.plan import find_plan
 from assay.launch.resolved import ResolvedPlan, resolve
 from assay.machine.cuda import find_gpus
@@ -25,18 +27,20 @@ from assay.report.build import render_build
 from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
 
-HELP = """Does this candidate compile, and what does it take of the machine? No GPU is needed for CUDA.
+HELP = """Does this candidate compile, and what does it take of the machine? No GPU is needed.
 
-Compiles a C++ or CUDA candidate in the sandbox, as judging it does. For CUDA it shows each kernel's registers, spills,
-shared memory and instructions; with --task also its launches at the task's sizes, and the share of a multiprocessor's
-warps that they fill. Exit code: 0 built, 1 does not compile or cannot be launched, 2 bad input, 4 no compiler here.
+Compiles a C++, CUDA or Triton candidate in the sandbox, as judging it does. For device code it shows each kernel's
+registers, spills, shared memory and instructions; with --task also its launches at the task's sizes, and how many of a
+multiprocessor's warps they fill.
+
+Exit code: 0 built, 1 does not compile or cannot be launched, 2 bad input, 4 no compiler here.
 
 Example: assay build examples/softmax.cu --task softmax
 """
 
 
 def build(
-    candidate: Annotated[Path, typer.Argument(help="A .cpp or .cu file, or a folder of such files.")],
+    candidate: Annotated[Path, typer.Argument(help="A .cpp, .cu or Triton .py file, or a folder of such files.")],
     task: Annotated[str | None, typer.Option("--task", help="Show the launches at this task's sizes.")] = None,
     capability: Annotated[
         str, typer.Option("--capability", help="Compute capability to build for; the GPU's own, or 9.0 without one.")
@@ -46,12 +50,14 @@ def build(
     """Build, print, exit 1 where it cannot be launched."""
     proposed = load_candidate(candidate)
     if proposed.language is Language.PYTHON:
-        raise InputError("a Python candidate is not built", value=str(candidate), rule="C++ or CUDA",
-                         next_step="assay judge runs it")  # fmt: skip
+        rule = "C++, CUDA, or Triton with a launch plan"
+        raise InputError(
+            "a Python candidate is not built", value=str(candidate), rule=rule, next_step="assay judge runs it"
+        )
     wanted = _capability(capability)
     artifact, plan, findings = _built(proposed, wanted), None, tuple[Finding, ...]()
-    if proposed.language is Language.CUDA and task is not None:
-        plan = _resolved(proposed, load_task(task), wanted)
+    if proposed.language.on_device and task is not None:
+        plan = compiled(_resolved(proposed, load_task(task), wanted), unpack(artifact.content)[1])
         findings = diagnose(plan, artifact.kernels, wanted)
     if as_json:
         print_json(_as_json(proposed, artifact, plan, findings))
@@ -74,8 +80,8 @@ def _built(candidate: Candidate, capability: int) -> Artifact:
     if candidate.language is Language.CPP:
         with CppBuilder() as cpp:
             return cpp.build(candidate)
-    with CudaBuilder() as cuda:
-        return cuda.build(candidate, capability)
+    with DeviceCompiler() as device:
+        return device.build(candidate, capability)
 
 
 def _resolved(candidate: Candidate, task: Task, capability: int) -> ResolvedPlan:

@@ -33,7 +33,7 @@ HELP = """Is this candidate right, and is it really faster?
 
 TASK is a built-in task's name (see assay tasks), a Python file with an nn.Module and example inputs, a KernelBench
 file, a robust-kbench folder or a Definition JSON. CANDIDATE is a C++ file with the entry of assay/kernel.h, a Python
-file with ModelNew, or a folder of such files.
+file with ModelNew, CUDA or Triton kernels with a launch plan (docs/gpu.md; they need a GPU), or a folder of such files.
 
 Prints the verdict; writes a signed certificate and a page to runs/. Exit code: 0 accepted, 1 rejected, 2 bad input,
 3 inconclusive, 4 this machine lacks something, 70 a fault of Assay's own.

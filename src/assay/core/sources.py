@@ -20,6 +20,13 @@ class Language(Enum):
     """A Python file with `ModelNew` (or the function that the task names)."""
     CUDA = "cuda"
     """CUDA C++ kernels with a launch plan: device code only, which the referee's own launcher runs."""
+    TRITON = "triton"
+    """The same from Triton kernels, compiled ahead of time: their Python runs in the builder and nowhere else."""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it runs on a GPU."""
+        return self in (Language.CUDA, Language.TRITON)
 
 
 class TaskFormat(Enum):
@@ -106,8 +113,8 @@ class Candidate:
     """Proposed source for a task.
 
     `entry` is the C symbol for C++ (normally `assay_kernel`), `file.py:symbol` for Python, and the first kernel for
-    CUDA. `flags` are compiler flags, checked against the builder's allow-list when it builds. `parent` is the identity
-    of the candidate that this one was derived from, `proposer` who wrote it.
+    CUDA and Triton. `flags` are compiler flags, checked against the builder's allow-list when it builds. `parent` is
+    the identity of the candidate that this one was derived from, `proposer` who wrote it.
     """
 
     name: str

@@ -18,7 +18,11 @@ A plan is TOML, in a file `launch.toml` or in the comment that opens a single fi
     arguments = ["in0", "out0", "partial", "i32 columns", "f32 1 / columns"]
 
 `in0`, `weight0` and `out0` are the call's tensors by number, `scalar0` its numbers. An argument is a tensor, a scratch
-area, or a type and an expression. Triton's kernels have `constants`, `num_warps` and `num_stages` instead of `block`.
+area, or a type and an expression.
+
+Triton's kernels have `constants`, `num_warps` and `num_stages` instead of `block`. What they are compiled for stands in
+a table [types]: the element type of each pointer that is not to float32, by its name. An integer that is always a
+multiple of 16 says so, "i32/16 columns", which lets rows of such a length be read in wide loads; `when` sees to it.
 """
 
 from __future__ import annotations
@@ -34,8 +38,10 @@ from assay.errors import CandidateError
 from assay.launch.expressions import FUNCTIONS, Expression
 
 PLAN_FILE = "launch.toml"
-NUMBER_TYPES = ("i32", "u32", "i64", "u64", "f32", "f64")
-"""How a number is passed to a kernel: the bytes that its parameter has."""
+NUMBER_TYPES = ("i32", "u32", "i64", "u64", "f32", "f64", "i32/16", "i64/16")
+"""How a number is passed to a kernel: the bytes that its parameter has, and what is known of it."""
+ELEMENT_TYPES = ("fp32", "fp64", "fp16", "bf16", "i8", "i16", "i32", "i64", "u8", "i1")
+"""Triton's names of the types that a pointer may point to."""
 MOST_LAUNCHES = 64
 """Of a plan: the longest honest one, a recurrent layer step by step, has as many launches as steps, and is refused."""
 MOST_SCRATCH = 16
@@ -57,6 +63,11 @@ class Argument:
     type: str
     name: str = ""
     value: Expression | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What a parameter of this type has."""
+        return 4 if self.type[:3] in ("i32", "u32", "f32") else 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class LaunchPlan:
     launches: tuple[Launch, ...]
     sizes: tuple[tuple[str, Expression], ...] = ()
     scratch: tuple[tuple[str, Expression], ...] = ()
+    types: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> LaunchPlan:
@@ -92,8 +104,8 @@ class LaunchPlan:
         except tomllib.TOMLDecodeError as error:
             raise _wrong("it is not TOML", str(error)) from None
         for key in data:
-            if key not in ("sizes", "scratch", "launch"):
-                raise _wrong("an unknown table", key, "sizes, scratch and launch")
+            if key not in ("sizes", "scratch", "types", "launch"):
+                raise _wrong("an unknown table", key, "sizes, scratch, types and launch")
         known: set[str] = set()
         sizes = _named(data.get("sizes", {}), "sizes", known)
         areas: set[str] = set()
@@ -103,7 +115,8 @@ class LaunchPlan:
             raise _wrong("no launch, or too many", str(entries)[:60], f"1 to {MOST_LAUNCHES} tables [[launch]]")
         if len(scratch) > MOST_SCRATCH:
             raise _wrong("too many scratch areas", str(len(scratch)), f"at most {MOST_SCRATCH}")
-        return cls(tuple(_launch(entry, known, areas) for entry in entries), sizes, scratch)
+        types = _types(data.get("types", {}), areas)
+        return cls(tuple(_launch(entry, known, areas) for entry in entries), sizes, scratch, types)
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -123,7 +136,7 @@ def plan_text(files: Iterable[SourceFile]) -> str:
     """
     files = tuple(files)
     found = [file.text for file in files if file.path == PLAN_FILE]
-    found += [match[1] for file in files if file.path != PLAN_FILE and (match := _EMBEDDED.match(file.text))]
+    found += [text for file in files if file.path != PLAN_FILE and (text := embedded_plan(file))]
     if len(found) != 1:
         raise CandidateError(
             "a device candidate needs a launch plan" if not found else "a device candidate has several launch plans",
@@ -132,6 +145,12 @@ def plan_text(files: Iterable[SourceFile]) -> str:
             next_step="see docs/gpu.md for an example",
         )
     return found[0]
+
+
+def embedded_plan(file: SourceFile) -> str:
+    """The plan in a file's opening comment; empty where there is none."""
+    match = _EMBEDDED.match(file.text)
+    return match[1] if match else ""
 
 
 def _launch(entry: Any, sizes: set[str], areas: set[str]) -> Launch:
@@ -184,6 +203,16 @@ def _named(table: Any, where: str, known: set[str], own: set[str] | None = None)
         found.append((name, _expression(text, where, known)))
         (known if own is None else own).add(name)
     return tuple(found)
+
+
+def _types(table: Any, areas: set[str]) -> tuple[tuple[str, str], ...]:
+    if not isinstance(table, dict):
+        raise _wrong("types is no table", str(table)[:80])
+    for name, kind in table.items():
+        if (name not in areas and not _TENSOR.fullmatch(name)) or kind not in ELEMENT_TYPES:
+            rule = f"a tensor or scratch area, and one of {', '.join(ELEMENT_TYPES)}"
+            raise _wrong("a wrong entry in types", f"{name} = {kind!r}", rule)
+    return tuple(table.items())
 
 
 def _three(sizes: Any, where: str, known: set[str]) -> tuple[Expression, Expression, Expression]:

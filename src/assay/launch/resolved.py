@@ -43,6 +43,8 @@ class ResolvedLaunch:
     cluster: tuple[int, int, int]
     shared_bytes: int
     parameters: tuple[Parameter, ...]
+    module: int = 0
+    """Of a candidate that was compiled to several modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,13 @@ def _parameter(
         if place[0] != "scratch" and place[1] >= counts[place[0]]:
             raise _unlaunchable("an argument", argument.name, f"this call has {counts[place[0]]} such tensors")
         return Parameter(bytes(8), place)
-    floating = argument.type in ("f32", "f64")
+    kind, _, multiple = argument.type.partition("/")
+    floating = kind in ("f32", "f64")
     number = argument.value.number(values) if floating else argument.value.integer(values)
+    if multiple and number % int(multiple):
+        raise _unlaunchable("an argument", f"{argument.value.text} = {number}", f"a multiple of {multiple}, as it says")
     try:
-        return Parameter(struct.pack(_PACK[argument.type], number))
+        return Parameter(struct.pack(_PACK[kind], number))
     except (struct.error, OverflowError):
         raise _unlaunchable("an argument", f"{argument.value.text} = {number}", f"it fits {argument.type}") from None
 

@@ -36,7 +36,7 @@ struct Prepared {
 
 struct State {
   Driver driver;
-  Module module = nullptr;
+  std::vector<Module> modules;
   Stream stream = nullptr;
   Event start = nullptr, stop = nullptr;
   Buffer inputs, weights, outputs, scratch, flush;
@@ -89,7 +89,9 @@ Pointer address(const assay_device_parameter& parameter) {
 
 bool prepare(Prepared& one) {
   const assay_device_launch& launch = *one.launch;
-  if (failed(state.driver.cuModuleGetFunction(&one.function, state.module, launch.kernel), launch.kernel)) return false;
+  if (failed(state.driver.cuModuleGetFunction(&one.function, state.modules[launch.module], launch.kernel),
+             launch.kernel))
+    return false;
   int shared = static_cast<int>(launch.shared_bytes);
   if (shared > 0 &&
       failed(state.driver.cuFuncSetAttribute(one.function, kMaxDynamicSharedBytes, shared), "asking for shared memory"))
@@ -173,7 +175,7 @@ int64_t run(int buffer) {
 
 extern "C" {
 
-int assay_device_open(const char* path, const void* image) {
+int assay_device_open(const char* path, const void* const* images, int64_t n_images) {
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     state.message = std::string("the CUDA driver cannot be loaded: ") + dlerror();
@@ -194,9 +196,11 @@ int assay_device_open(const char* path, const void* image) {
       failed(driver.cuDeviceGetAttribute(&state.reaches_host, kPageableMemoryAccess, device), "asking for access") ||
       failed(driver.cuStreamCreate(&state.stream, 1), "making a stream") ||
       failed(driver.cuEventCreate(&state.start, 0), "making an event") ||
-      failed(driver.cuEventCreate(&state.stop, 0), "making an event") ||
-      failed(driver.cuModuleLoadData(&state.module, image), "loading the kernels"))
+      failed(driver.cuEventCreate(&state.stop, 0), "making an event"))
     return 1;
+  state.modules.resize(static_cast<size_t>(n_images));
+  for (int64_t i = 0; i < n_images; i++)
+    if (failed(driver.cuModuleLoadData(&state.modules[i], images[i]), "loading the kernels")) return 1;
   return reserve(state.flush, std::max<int64_t>(2 * static_cast<int64_t>(l2), kLeastFlush)) ? 0 : 1;
 }
 

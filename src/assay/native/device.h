@@ -15,6 +15,7 @@ typedef struct {
 
 typedef struct {
   const char* kernel;
+  int64_t module;
   uint32_t grid[3], block[3], cluster[3];
   uint32_t shared_bytes;
   int32_t n_parameters;
@@ -30,9 +31,9 @@ typedef struct {
   int64_t n_launches;
 } assay_device_work;
 
-// Loads the driver (libcuda's path), a context on device 0 and the module (cubin or PTX). 0, or an error that
+// Loads the driver (libcuda's path), a context on device 0 and the modules (cubins or PTX). 0, or an error that
 // `assay_device_message` tells.
-int assay_device_open(const char* driver, const void* image);
+int assay_device_open(const char* driver, const void* const* images, int64_t n_images);
 // Allocates for calls of this shape, and finds their kernels; `work` must live until the next one.
 int assay_device_prepare(const assay_device_work* work);
 // Serves calls until a packet comes that is none; returns its length, 0 for a closed channel, -1 after a failed call.

@@ -80,7 +80,7 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     found.assay_native_serve.restype = number
     found.assay_native_serve_python.argtypes = (ctypes.c_int, PythonCall, pointer, pointer, number)
     found.assay_native_serve_python.restype = number
-    found.assay_device_open.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+    found.assay_device_open.argtypes = (ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p), number)
     found.assay_device_prepare.argtypes = (pointer,)
     found.assay_device_serve.argtypes = (ctypes.c_int, pointer, number, pointer, number)
     found.assay_device_serve.restype = number

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from assay.build.artifact import Artifact
-from assay.build.cuda import CudaBuilder
+from assay.build.device import DeviceCompiler
 from assay.core.sources import Candidate
 from assay.errors import MachineError
 from assay.machine.cuda import Gpu, find_gpus
@@ -39,7 +39,7 @@ class GpuRuntime:
     """Device files, the only ones that workers may write to."""
     visible: tuple[str, ...] = ()
     """Further folders that workers see, where the driver lies in none of the system's."""
-    builder: Callable[[], DeviceBuilder] = CudaBuilder
+    builder: Callable[[], DeviceBuilder] = DeviceCompiler
 
     @classmethod
     def find(cls) -> GpuRuntime:

@@ -11,7 +11,7 @@ from typing import Any
 
 from assay.build.artifact import Artifact
 from assay.build.cpp import CppBuilder
-from assay.build.cuda import CudaBuilder
+from assay.build.device import DeviceCompiler
 from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language, Task
 from assay.core.tensors import TensorSpec
@@ -93,7 +93,7 @@ class Referee:
             artifact = self._build(candidate)
         except CandidateError as error:
             return self._unbuilt(task, candidate, error, config, time.monotonic() - started)
-        prepared = self._prepare(task, progress, on_device=candidate.language is Language.CUDA)
+        prepared = self._prepare(task, progress, on_device=candidate.language.on_device)
         prepared.bench.renew(config.depth)
         judgement = Judging(prepared, config, self.facts, candidate, artifact).run(progress)
         return replace(judgement, seconds=time.monotonic() - started)
@@ -124,7 +124,7 @@ class Referee:
         """
         artifact = self._build(candidate)
         sized, seed = task_of_witness(task, witness), int(witness["construction_seed"])
-        gpu = self._runtime() if candidate.language is Language.CUDA else None
+        gpu = self._runtime() if candidate.language.on_device else None
         with Bench(sized, self.config, self.resources, self._zygotes, Secret(), seed, gpu) as bench:
             bench.calibrate(silent)
             program = bench.candidate_program(candidate, artifact.content if artifact else None)
@@ -159,13 +159,13 @@ class Referee:
     def _build(self, candidate: Candidate) -> Artifact | None:
         if candidate.language is Language.CPP:
             return self._cpp().build(candidate)
-        return self._on_device(candidate) if candidate.language is Language.CUDA else None
+        return self._on_device(candidate) if candidate.language.on_device else None
 
     def _on_device(self, candidate: Candidate) -> Artifact:
         try:
             gpu = self._runtime()
         except MachineError:
-            with CudaBuilder() as builder:  # what does not compile is rejected, with or without a GPU
+            with DeviceCompiler() as builder:  # what does not compile is rejected, with or without a GPU
                 builder.build(candidate)
             raise
         if self._device_builder is None:

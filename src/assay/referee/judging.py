@@ -16,6 +16,7 @@ from assay.core.config import Depth, JudgeConfig
 from assay.core.sources import Candidate, Language
 from assay.core.verdicts import Finding, Verdict, Weight
 from assay.errors import CandidateError, Fault
+from assay.launch.compiled import compiled, unpack
 from assay.launch.plan import find_plan
 from assay.launch.resolved import resolve
 from assay.machine.facts import MachineFacts
@@ -169,7 +170,7 @@ class Judging:
         try:
             plan = resolve(find_plan(self._candidate.files), timed.inputs.specs, bench.declaration.weights,
                            timed.outputs, timed.scalars, capability)  # fmt: skip
-            found = diagnose(plan, artifact.kernels, capability)
+            found = diagnose(compiled(plan, unpack(artifact.content)[1]), artifact.kernels, capability)
         except CandidateError as error:
             found = (Finding("refused", Weight.FATAL, f"{error.what}: {error.value}", Fault.CANDIDATE),)
         self._findings += found

@@ -33,10 +33,10 @@ def render_build(
             table.add_row(*_kernel_row(kernel))
         console.print(table)
     if plan is not None:
-        by_name = {kernel.name: kernel for kernel in artifact.kernels}
+        by_name = {(kernel.module, kernel.name): kernel for kernel in artifact.kernels}
         table = plain_table("Launch", "Grid", "Block", "Shared", "Warps of a multiprocessor")
         for launch in plan.launches:
-            table.add_row(*_launch_row(launch, by_name[launch.kernel], capability))
+            table.add_row(*_launch_row(launch, by_name[launch.module, launch.kernel], capability))
         console.print(table)
         if plan.scratch_bytes:
             areas = plural(len(plan.scratch_bytes), "scratch area")

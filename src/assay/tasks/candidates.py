@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.errors import CandidateError, InputError
-from assay.launch.plan import PLAN_FILE, find_plan
+from assay.launch.plan import PLAN_FILE, embedded_plan, find_plan
 from assay.tasks.plain import safe_path
 from assay.tasks.solutions import solution_candidate
 from assay.tasks.source_reading import MAX_SOURCE_BYTES, parse_python, read_text
@@ -57,7 +57,10 @@ def load_candidate(path: str | Path, *, entry: str | None = None) -> Candidate:
             rule="a candidate is a .cpp, .cc, .cxx, .cu or .py file, a folder of them, or a Solution .json",
         )
     name = safe_path(path.name) if language is Language.PYTHON else path.name
-    return _candidate([SourceFile(name, text)], _Settings(entry, language=language, name=path.stem))
+    file = SourceFile(name, text)
+    if language is Language.PYTHON and embedded_plan(file):
+        language = Language.TRITON
+    return _candidate([file], _Settings(entry, language=language, name=path.stem))
 
 
 def _from_folder(folder: Path, entry: str | None) -> Candidate:
@@ -76,8 +79,10 @@ def _from_folder(folder: Path, entry: str | None) -> Candidate:
         if p.suffix in _SUFFIXES[language]
     ]
     plan = folder / PLAN_FILE
-    if language is Language.CUDA and plan.is_file():
+    if plan.is_file():
         files.append(SourceFile(PLAN_FILE, read_text(plan, "launch plan")))
+    if language is Language.PYTHON and (plan.is_file() or any(map(embedded_plan, files))):
+        language = Language.TRITON
     chosen = _Settings(entry or settings.entry, settings.flags, language, settings.name or folder.resolve().name)
     return _candidate(files, chosen)
 
@@ -163,12 +168,10 @@ def _language_of(paths: list[Path], folder: Path) -> Language:
     return found.pop()
 
 
-def _cuda_entry(files: list[SourceFile], entry: str | None) -> str:
+def _device_entry(files: list[SourceFile], entry: str | None) -> str:
     """The first kernel of the launch plan."""
     if entry is not None:
-        raise CandidateError(
-            "a CUDA candidate has no entry of its own", value=entry, rule="its launch plan names kernels"
-        )
+        raise CandidateError("device code has no entry of its own", value=entry, rule="its launch plan names kernels")
     return find_plan(files).kernels[0]
 
 
@@ -176,7 +179,13 @@ def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith((".", "__")) for part in path.relative_to(folder).parts[:-1])
 
 
-_SUFFIXES = {Language.CPP: _CPP_SUFFIXES, Language.CUDA: _CUDA_SUFFIXES, Language.PYTHON: frozenset({".py"})}
+_SUFFIXES = {
+    Language.CPP: _CPP_SUFFIXES, Language.CUDA: _CUDA_SUFFIXES, Language.TRITON: frozenset({".py"}),
+    Language.PYTHON: frozenset({".py"}),
+}  # fmt: skip
 _LANGUAGES = {**dict.fromkeys(_CPP_UNITS, Language.CPP), ".cu": Language.CUDA, ".py": Language.PYTHON}
 """By the suffix of a translation unit; headers belong to whatever they lie beside."""
-_FIND_ENTRY = {Language.CPP: _cpp_entry, Language.CUDA: _cuda_entry, Language.PYTHON: _python_entry}
+_FIND_ENTRY = {
+    Language.CPP: _cpp_entry, Language.CUDA: _device_entry, Language.TRITON: _device_entry,
+    Language.PYTHON: _python_entry,
+}  # fmt: skip

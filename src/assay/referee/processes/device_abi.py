@@ -21,6 +21,7 @@ class LaunchRecord(ctypes.Structure):
 
     _fields_ = (
         ("kernel", ctypes.c_char_p),
+        ("module", ctypes.c_int64),
         ("grid", ctypes.c_uint32 * 3),
         ("block", ctypes.c_uint32 * 3),
         ("cluster", ctypes.c_uint32 * 3),
@@ -52,8 +53,9 @@ def launch_record(launch: ResolvedLaunch, offsets: dict[str, Sequence[int]]) -> 
         *(_parameter_record(parameter, offsets) for parameter in launch.parameters)
     )
     three = ctypes.c_uint32 * 3
-    return LaunchRecord(launch.kernel.encode(), three(*launch.grid), three(*launch.block), three(*launch.cluster),
-                        launch.shared_bytes, len(launch.parameters), parameters)  # fmt: skip
+    sizes = (three(*each) for each in (launch.grid, launch.block, launch.cluster))
+    count = len(launch.parameters)
+    return LaunchRecord(launch.kernel.encode(), launch.module, *sizes, launch.shared_bytes, count, parameters)
 
 
 def _parameter_record(parameter: Parameter, offsets: dict[str, Sequence[int]]) -> ParameterRecord:

@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.core.tensors import ALIGN_BYTES, Placement, TensorSpec
 from assay.errors import CandidateError
+from assay.launch.compiled import compiled, unpack
 from assay.launch.plan import LaunchPlan
 from assay.launch.resolved import resolve
 from assay.native.library import symbols
@@ -26,8 +27,12 @@ class DeviceSide:
 
     def __init__(self, payload: dict[str, Any], blocks: Blocks) -> None:
         self._library = symbols()
-        self._image = bytes.fromhex(payload["artifact"])
-        if self._library.assay_device_open(payload["driver"].encode(), self._image):
+        try:
+            modules, self._compiled = unpack(bytes.fromhex(payload["artifact"]))
+        except CandidateError as error:
+            raise LoadError(Status.RAISED, str(error)) from None
+        self._images = (ctypes.c_char_p * len(modules))(*modules)
+        if self._library.assay_device_open(payload["driver"].encode(), self._images, len(modules)):
             raise LoadError(Status.RAISED, self._message())
         self.remark = REACHES_HOST if self._library.assay_device_reaches_host() else ""
         self._plan = LaunchPlan.parse(payload["plan"])
@@ -42,8 +47,9 @@ class DeviceSide:
         """Resolve the plan for the shapes of the calls to come; raises LoadError where it does not fit them."""
         inputs, outputs = placements(layout)
         try:
-            plan = resolve(self._plan, inputs.specs, self._weights.specs, outputs.specs, layout["scalars"],
-                           self._capability)  # fmt: skip
+            resolved = resolve(self._plan, inputs.specs, self._weights.specs, outputs.specs, layout["scalars"],
+                               self._capability)  # fmt: skip
+            plan = compiled(resolved, self._compiled)
         except CandidateError as error:
             raise LoadError(Status.REFUSED, str(error)) from None
         scratch, total = [], 0
