@@ -19,9 +19,9 @@ from assay.errors import CandidateError
 Number = int | float
 Value = Number | TensorSpec
 
-MOST_CHARACTERS = 300
-_MOST_NODES = 120
-"""The longest honest expression, the grid of a tiled convolution, has about 40."""
+MOST_CHARACTERS = 1000
+_MOST_NODES = 400
+"""The longest honest expression, a generated grid over pooled sizes, has about 120."""
 _LARGEST = 1 << 63
 """Beyond it a number no longer fits any argument, and repeated products would grow without end."""
 

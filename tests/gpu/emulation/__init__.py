@@ -1,5 +1,6 @@
 """A GPU that is not there: a driver whose device is this processor, and a builder that makes modules for it."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,17 +20,22 @@ class EmulatedBuilder:
         self._folder = folder
 
     def build(self, candidate, capability):
-        (source,) = [file.text for file in candidate.files if file.path.endswith(".cu")]
+        for file in candidate.files:
+            (self._folder / file.path).write_text(file.text)
+        (source,) = [file.path for file in candidate.files if file.path.endswith(".cu")]
         kernels = find_plan(candidate.files).kernels
         wrappers = "".join(
-            f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t, void** p) '
-            f"{{ emulate({name}, g, b, p); }}\n"
+            f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t s, void** p) '
+            f"{{ emulation::launch({name}, g, b, s, p); }}\n"
             for name in kernels
         )
         unit, target = self._folder / "unit.cpp", self._folder / "module.so"
-        unit.write_text(f'#include "{HERE}/sequential.h"\n{source}\n{wrappers}')
+        # Dynamic shared memory is declared without a size, which C++ does not know.
+        text = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* \2 = (\1*)emulation::shared_memory.data();",
+                      (self._folder / source).read_text())  # fmt: skip
+        unit.write_text(f'#include "{HERE}/cuda_on_cpu.h"\n{text}\n{wrappers}')
         done = subprocess.run(
-            ["g++", "-std=c++17", "-O2", "-w", "-fPIC", "-shared", str(unit), "-o", str(target)],
+            ["g++", "-std=c++17", "-O1", "-w", "-fPIC", "-shared", str(unit), "-o", str(target)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:

@@ -31,8 +31,12 @@ static uint64_t now() {
 
 extern "C" {
 
-int cuInit(unsigned) { return 0; }
-int cuDeviceGet(int* device, int) { return *device = 0; }
+int cuInit(unsigned) {
+  return 0;
+}
+int cuDeviceGet(int* device, int) {
+  return *device = 0;
+}
 int cuDeviceGetAttribute(int* value, int attribute, int) {
   *value = attribute == 38 ? 1 << 20 : 0;  // L2 bytes; everything else is not there
   return 0;
@@ -41,7 +45,9 @@ int cuDevicePrimaryCtxRetain(void** context, int) {
   *context = &g_module;
   return 0;
 }
-int cuCtxSetCurrent(void*) { return 0; }
+int cuCtxSetCurrent(void*) {
+  return 0;
+}
 int cuCtxSynchronize() {
   int fault = g_fault;
   g_fault = 0;
@@ -50,7 +56,11 @@ int cuCtxSynchronize() {
 
 int cuModuleLoadData(void** module, const void* image) {
   const char* bytes = static_cast<const char*>(image);
-  if (memcmp(bytes, "\x7f""ELF", 4) != 0) return 200;  // CUDA_ERROR_INVALID_IMAGE
+  if (memcmp(bytes,
+             "\x7f"
+             "ELF",
+             4) != 0)
+    return 200;  // CUDA_ERROR_INVALID_IMAGE
   uint64_t offset;
   uint16_t size, count;
   memcpy(&offset, bytes + 40, 8);
@@ -70,7 +80,9 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   *function = dlsym(module, (std::string("emulated_") + name).c_str());
   return *function ? 0 : 500;  // CUDA_ERROR_NOT_FOUND
 }
-int cuFuncSetAttribute(void*, int, int) { return 0; }
+int cuFuncSetAttribute(void*, int, int) {
+  return 0;
+}
 
 int cuMemAlloc_v2(unsigned long long* at, size_t bytes) {
   void* found = aligned_alloc(256, (bytes + 255) / 256 * 256);

@@ -42,10 +42,10 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
         if buffer.dtype not in TYPES:
             raise Unsupported(f"no arithmetic in {buffer.dtype.value}")
     headers = _headers(kernels, schedule)
-    shared = _shared(program, kernels)
+    shared = shared_between(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
-    symbols = _symbols(program)
-    sizes = sorted({s for s in _all_symbols(program, kernels) if not isinstance(s, (Loop, ix.Lookup))}, key=str)
+    symbols = _places(program)
+    sizes = sorted({s for s in symbols_of(program, kernels) if not isinstance(s, (Loop, ix.Lookup))}, key=str)
     missing = [s for s in sizes if s not in symbols]
     if missing:
         raise Unsupported(f"the size {missing[0]} is not a size of an input")
@@ -114,7 +114,8 @@ def _group(
     ], next_slot
 
 
-def _all_symbols(program: Program, kernels: Sequence[Step]) -> set[sympy.Symbol]:
+def symbols_of(program: Program, kernels: Sequence[Step]) -> set[sympy.Symbol]:
+    """Every symbol in the steps: sizes, loops and what is looked up."""
     found: set[sympy.Symbol] = set()
     for buffer in program.buffers.values():
         for size in (*buffer.shape, *buffer.stride):
@@ -139,7 +140,7 @@ def _all_symbols(program: Program, kernels: Sequence[Step]) -> set[sympy.Symbol]
     return found
 
 
-def _symbols(program: Program) -> dict[sympy.Symbol, str]:
+def _places(program: Program) -> dict[sympy.Symbol, str]:
     """For each of the task's sizes the place in the call where it stands."""
     found: dict[sympy.Symbol, str] = {}
     for buffer in program.buffers.values():
@@ -178,7 +179,7 @@ def _headers(kernels: Sequence[Step], schedule: Schedule) -> tuple[Path, ...]:
     return (PRELUDE, TILE, *found) if found else (PRELUDE,)
 
 
-def _shared(program: Program, kernels: Sequence[Step]) -> set[str]:
+def shared_between(program: Program, kernels: Sequence[Step]) -> set[str]:
     """Temporaries that live between kernels, those of a group aside."""
     users: dict[str, set[int]] = {}
     pieces = {name for kernel in kernels if isinstance(kernel, Group) for name in kernel.pieces}
