@@ -11,7 +11,7 @@ from assay.engineer.codegen.generate import generate
 from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import read_graph
 from assay.engineer.proposers.archived import Archived, remember
-from assay.engineer.proposers.codegen import schedule_of
+from assay.engineer.proposers.generators import CPP
 from assay.report.certificate import make_certificate
 from assay.report.signing import sign
 from assay.search import Kind, Request
@@ -38,7 +38,7 @@ def test_a_certified_schedule_comes_back_for_graphs_of_its_kind(tmp_path):
     location, wanted = str(tmp_path / "archive.db"), Schedule(lanes=256, stream=True)
     remember(location, certificate(generate(softmax(), wanted, "made")), softmax())
     (idea,) = proposed(location, softmax(), replace(TASK, name="another"))
-    assert schedule_of(idea.candidate) == wanted
+    assert CPP.schedule_of(idea.candidate) == wanted
     assert idea.candidate.name == "another"
     assert "1.6" in idea.note
     assert proposed(location, summed()) == [], "one operator of seven is no likeness"

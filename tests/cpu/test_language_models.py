@@ -15,7 +15,7 @@ from assay.engineer.codegen.schedule import CHOICES, Schedule
 from assay.engineer.language.endpoint import Answer, Model, OpenAIEndpoint
 from assay.engineer.language.meter import Meter
 from assay.engineer.language.recorded import Recorded
-from assay.engineer.proposers.codegen import schedule_of
+from assay.engineer.proposers.generators import CPP
 from assay.engineer.proposers.language_model import KernelWriter, ScheduleChooser
 from assay.errors import InputError, MachineError
 from assay.machine.survey import read_facts
@@ -178,7 +178,7 @@ def test_a_small_model_chooses_a_schedule():
         model = Model("m", url, retries=0)
         proposer = ScheduleChooser(model, OpenAIEndpoint(model), Meter(), load_task("softmax"), softmax())
         idea = proposer.propose(request())
-        assert schedule_of(idea.candidate) == wanted
+        assert CPP.schedule_of(idea.candidate) == wanted
         assert idea.note == "lanes=256, stream=True", "in the words of the generator's own ideas"
         for _ in range(2):
             with pytest.raises(InputError, match="no schedule"):

@@ -20,7 +20,7 @@ from test_cli import assay
 
 from assay.engineer.language.endpoint import Model, OpenAIEndpoint
 from assay.engineer.language.meter import Meter
-from assay.engineer.proposers.codegen import schedule_of
+from assay.engineer.proposers.generators import CPP
 from assay.engineer.proposers.language_model import ScheduleChooser
 from assay.search import Kind, Request
 from assay.tasks.load import load_task
@@ -70,7 +70,7 @@ def test_a_small_model_answers_in_the_schema(url):
     model = Model("smollm2", url)
     proposer = ScheduleChooser(model, OpenAIEndpoint(model), Meter(), load_task("softmax"), softmax())
     idea = proposer.propose(Request(load_task("softmax"), Kind.FRESH, (), None, np.random.default_rng(0)))
-    assert schedule_of(idea.candidate) is not None
+    assert CPP.schedule_of(idea.candidate) is not None
     assert idea.tokens > 50
     assert idea.note
 

@@ -8,7 +8,7 @@ import numpy as np
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen.generate import HEAD
 from assay.engineer.codegen.schedule import CHOICES, Schedule
-from assay.engineer.proposers.codegen import schedule_of
+from assay.engineer.proposers.generators import CPP
 from assay.search import Evaluation, Fidelity, Idea
 from assay.search.comparison import COST_S, NOISE
 
@@ -46,7 +46,7 @@ class Hills:
 
     def evaluate(self, idea, fidelity):
         """See `Verifier`. The noise is drawn by identity, so a knockoff gets other noise than its original."""
-        place = place_of(schedule_of(idea.candidate))
+        place = place_of(CPP.schedule_of(idea.candidate))
         at_build = place[0] % 2 == 0
         if self.fails[place] and (at_build or fidelity > Fidelity.BUILD):
             return Evaluation(idea.identity, fidelity, False, None, "wrong", COST_S[fidelity])
@@ -58,7 +58,7 @@ class Hills:
 
     def regret(self, result):
         """The best truth minus that of what the search would hand in, in log speedup."""
-        return self.best - self.truth[place_of(schedule_of(result.leader.idea.candidate))]
+        return self.best - self.truth[place_of(CPP.schedule_of(result.leader.idea.candidate))]
 
 
 class Chance:

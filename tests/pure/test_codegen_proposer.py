@@ -11,7 +11,8 @@ from assay.core.sources import SourceFile, Task, TaskFormat
 from assay.engineer.codegen.schedule import CHOICES, Schedule
 from assay.engineer.graph import read_graph
 from assay.engineer.optimize import OptimizeConfig
-from assay.engineer.proposers.codegen import STARTS, Codegen, schedule_of, writer_for
+from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.proposers.generators import CPP, writer_for
 from assay.errors import InputError
 from assay.search import Evaluation, Fidelity, Kind, Known, Request
 
@@ -32,7 +33,7 @@ def fresh(proposer):
 
 def test_starts_come_once_each_and_no_two_have_the_same_text():
     ideas = fresh(Codegen(writer_for(softmax(), "made")))
-    assert 3 <= len(ideas) <= len(STARTS)
+    assert 3 <= len(ideas) <= len(CPP.starts)
     assert len({idea.identity for idea in ideas}) == len(ideas)
 
 
@@ -40,7 +41,7 @@ def test_a_refinement_differs_from_its_parent_in_one_or_two_choices():
     proposer = Codegen(writer_for(softmax(), "made"))
     parent = fresh(proposer)[0]
     idea = proposer.propose(request(Kind.REFINE, [parent]))
-    a, b = schedule_of(parent.candidate), schedule_of(idea.candidate)
+    a, b = CPP.schedule_of(parent.candidate), CPP.schedule_of(idea.candidate)
     assert 1 <= sum(getattr(a, name) != getattr(b, name) for name in CHOICES) <= 2
     assert idea.parents == (parent.identity,)
 
@@ -51,7 +52,7 @@ def test_a_cross_takes_every_choice_from_a_parent():
     far = proposer.propose(request(Kind.REFINE, [second], seed=3))
     idea = proposer.propose(request(Kind.CROSS, [first, far], seed=1))
     if idea is not None:
-        a, b, c = (schedule_of(each.candidate) for each in (first, far, idea))
+        a, b, c = (CPP.schedule_of(each.candidate) for each in (first, far, idea))
         assert all(getattr(c, name) in (getattr(a, name), getattr(b, name)) for name in CHOICES)
 
 
@@ -79,7 +80,7 @@ def test_it_runs_out_instead_of_repeating_itself():
 def test_a_file_that_was_not_generated_has_no_schedule(head):
     candidate = fresh(Codegen(writer_for(softmax(), "made")))[0].candidate
     text = candidate.files[0].text.partition("\n")[2]
-    assert schedule_of(replace(candidate, files=(SourceFile("kernel.cpp", f"{head}\n{text}"),))) is None
+    assert CPP.schedule_of(replace(candidate, files=(SourceFile("kernel.cpp", f"{head}\n{text}"),))) is None
 
 
 def test_a_task_without_a_generator_is_refused_with_the_operator():

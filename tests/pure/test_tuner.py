@@ -11,7 +11,7 @@ from synthetic_search import Counting, run
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen.schedule import Schedule
-from assay.engineer.proposers.codegen import STARTS, schedule_of, text_of, writer_for
+from assay.engineer.proposers.generators import CPP, text_of, writer_for
 from assay.engineer.proposers.tuner import Tuner
 from assay.search import Budget, Evaluation, Fidelity, Idea, Kind, Known, MemoryLedger, Request
 
@@ -34,13 +34,13 @@ def known(schedule, score, fidelity=Fidelity.FULL, passed=True):
 def drawn(evaluated, seeds, made=write):
     """What a tuner proposes to the same knowledge under different seeds."""
     requests = (Request(PROBLEM, Kind.REFINE, (), None, np.random.default_rng(s), tuple(evaluated)) for s in seeds)
-    return [schedule_of(Tuner(made).propose(request).candidate) for request in requests]
+    return [CPP.schedule_of(Tuner(made).propose(request).candidate) for request in requests]
 
 
 def some(count, seed=0):
     """The starts, so that no more of them is due, and schedules drawn by chance."""
     rng = np.random.default_rng(seed)
-    return [*STARTS, *(EVERY[int(number)] for number in rng.choice(len(EVERY), count, replace=False))]
+    return [*CPP.starts, *(EVERY[int(number)] for number in rng.choice(len(EVERY), count, replace=False))]
 
 
 def test_it_comes_within_a_seventh_of_the_best_where_twice_the_evaluations_leave_chance_further_away():
@@ -95,7 +95,7 @@ def test_it_goes_where_the_scores_are_high_whoever_proposed_what_has_them():
 
 def test_what_was_only_built_so_far_counts_for_nothing():
     built = [known(schedule, None, Fidelity.BUILD) for schedule in some(0)]
-    timed = [known(schedule, 0.5 if schedule.keep else -0.5) for schedule in some(40)[len(STARTS) :]]
+    timed = [known(schedule, 0.5 if schedule.keep else -0.5) for schedule in some(40)[len(CPP.starts) :]]
     assert np.mean([schedule.keep for schedule in drawn([*built, *timed], range(20))]) > 0.9
     assert drawn([*built, *timed], range(5)) == drawn([*built[::-1], *timed], range(5))
 
@@ -109,8 +109,8 @@ def test_a_kernel_without_a_schedule_teaches_nothing_and_does_no_harm():
 
 
 def test_the_starts_come_first_and_those_that_others_proposed_are_left_out():
-    assert drawn([], [0]) == [STARTS[0]]
-    assert drawn([known(STARTS[0], 0.1), known(STARTS[1], None, passed=False)], [0]) == [STARTS[2]]
+    assert drawn([], [0]) == [CPP.starts[0]]
+    assert drawn([known(CPP.starts[0], 0.1), known(CPP.starts[1], None, passed=False)], [0]) == [CPP.starts[2]]
 
 
 def test_it_proposes_no_program_that_is_known_and_says_when_it_finds_no_other():
@@ -140,9 +140,9 @@ def test_a_program_of_few_schedules_is_found_in_full():
     for seed in range(6):
         request = Request(PROBLEM, Kind.FRESH, (), None, np.random.default_rng(seed), tuple(evaluated))
         idea = Tuner(made).propose(request)
-        score = float(place_of(schedule_of(idea.candidate))[0])
+        score = float(place_of(CPP.schedule_of(idea.candidate))[0])
         evaluated.append(Known(idea, Evaluation(idea.identity, Fidelity.FULL, True, score, "", 1.0)))
-    assert {schedule_of(each.idea.candidate).lanes for each in evaluated} == {16, 32, 64, 128, 256, 1024}
+    assert {CPP.schedule_of(each.idea.candidate).lanes for each in evaluated} == {16, 32, 64, 128, 256, 1024}
     assert (
         Tuner(made).propose(Request(PROBLEM, Kind.FRESH, (), None, np.random.default_rng(6), tuple(evaluated))) is None
     )
@@ -160,7 +160,7 @@ import sys, numpy as np
 from assay.engineer.proposers import making, tuner
 assert "optuna" not in sys.modules
 from assay.search import Kind, Request
-list(tuner._drawn(Request(None, Kind.FRESH, (), None, np.random.default_rng(0))))
+list(tuner._drawn(Request(None, Kind.FRESH, (), None, np.random.default_rng(0)), tuner.CPP))
 assert "optuna" in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

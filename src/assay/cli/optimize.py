@@ -49,6 +49,7 @@ Exit code: 0 a faster kernel is certified, 1 none was found, 2 bad input, 4 this
 Assay's own.
 
 Example: assay optimize layer_norm --budget 2m
+Example: assay optimize softmax --device cuda --budget 2m
 Example: assay optimize model.py:Model --budget 10m
 Example: assay optimize train.py --train --budget 10m
 Example: assay optimize softmax --proposers tuner,archive --archive kernels.db
@@ -93,6 +94,7 @@ def optimize(
     proposers: Annotated[
         str, typer.Option("--proposers", metavar="NAMES", help=f"Who proposes: {', '.join(NAMES)}; default all.")
     ] = "",
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda for kernels on this machine's GPU.")] = "cpu",
     threads: ThreadsOption = 0,
     baseline: BaselineOption = "best",
     scaled: ScaledFlag = False,
@@ -108,13 +110,15 @@ def optimize(
         )
         config = OptimizeConfig(
             parse_duration(budget), strategy, seed, threads, baseline,
-            archive=archive, models=models, proposers=parse_names(proposers),
+            archive=archive, models=models, proposers=parse_names(proposers), device=device,
         )  # fmt: skip
     except ValueError as error:
-        raise InputError(str(error), value=f"--budget {budget} --llm {llm}") from error
+        raise InputError(str(error), value=f"--budget {budget} --device {device} --llm {llm}") from error
     if bool(llm) != bool(llm_model):
         raise InputError("--llm and --llm-model go together", value=llm or ", ".join(llm_model or ()))
     chosen_names(config.proposers, archive, models)  # Before anything is traced.
+    if device != "cpu" and (train or is_own_module(task)):
+        raise InputError("on a GPU only tasks are optimised yet", value=task, next_step="leave --device out")
     if train:
         learning = LearningConfig(steps, seeds, margin)
         raise typer.Exit(optimize_training(Path(task), config, learning, runs, resume=resume, as_json=as_json))

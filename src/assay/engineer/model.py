@@ -12,7 +12,7 @@ from assay.engineer.convert import Converted, convert
 from assay.engineer.graph import Graph
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_in
 from assay.engineer.places import Place, measure_places
-from assay.engineer.proposers.codegen import writer_for
+from assay.engineer.proposers.generators import writer_for
 from assay.engineer.tracing import Tracing
 from assay.errors import InputError
 from assay.referee.bench import Progress

@@ -20,6 +20,7 @@ from assay.engineer.proposers.making import Models, make_proposers
 from assay.engineer.tracing import Tracing
 from assay.engineer.trial import RUNGS, Trials
 from assay.referee.bench import Progress
+from assay.referee.gpu import GpuRuntime
 from assay.referee.judge import Referee
 from assay.referee.judgement import Judgement
 from assay.referee.timing.decision import Outcome
@@ -54,6 +55,9 @@ _LEAST_GAIN_PER_S = 1e-4
 """Log speedup a second: 0.6 % a minute."""
 
 
+DEVICES = ("cpu", "cuda")
+
+
 @dataclass(frozen=True, slots=True)
 class OptimizeConfig:
     """Settings of one optimisation.
@@ -68,6 +72,7 @@ class OptimizeConfig:
         archive: where certified kernels are looked up and kept, a path or URL; empty for nowhere.
         models: language models that propose too, and what they may cost.
         proposers: who proposes, of `assay.engineer.proposers.making.NAMES`; empty for all that have what they need.
+        device: "cpu", or "cuda" for this machine's GPU.
 
     Raises ValueError for settings that no run can honour.
     """
@@ -81,10 +86,13 @@ class OptimizeConfig:
     archive: str = ""
     models: Models = field(default_factory=Models)
     proposers: tuple[str, ...] = ()
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not 0 < self.budget_s <= 86400 or self.finalists < 1:
             raise ValueError("the budget must be between 0 and 86400 seconds, and one finalist at least is judged")
+        if self.device not in DEVICES:
+            raise ValueError(f"the device is one of {', '.join(DEVICES)}, not {self.device!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,34 +164,38 @@ def last_search(runs: Path, task: Task) -> Path | None:
 
 def optimize_task(
     task: Task, config: OptimizeConfig, ledger: FileLedger, watch: Callable[[Event], None], progress: Progress,
-    graph: Graph | None = None,
+    graph: Graph | None = None, gpu: GpuRuntime | None = None,
 ) -> Optimized:  # fmt: skip
     """Search and judge. `watch` sees every event of the search, `progress` the stages around it and in evaluations.
 
-    `graph` is the task's where it has been traced already.
+    `graph` is the task's where it has been traced already; `gpu` is where device code runs, without it the first here.
 
     Raises InputError where the task has no graph or no generator and for proposers that cannot be had, TaskError and
     MachineError as a judgement does.
     """
+    if config.device == "cuda" and gpu is None:
+        gpu = GpuRuntime.find()  # before anything else takes time
     if graph is None:
         progress("tracing the task", 0.0)
         with Tracing() as tracing:
             graph = tracing.trace(task)
-    proposers = make_proposers(task, graph, config.archive, config.models, config.proposers)
+    proposers = make_proposers(
+        task, graph, config.archive, config.models, config.proposers, on_device=config.device == "cuda"
+    )
     strategy = make(config.strategy)
     reserved = _PREPARING_S + config.finalists * _JUDGING_S
     seconds = max(config.budget_s - reserved, _LEAST_SEARCH_SHARE * config.budget_s)
     stop = AnyOf((NearFloor(_NEAR), Plateau(_PLATEAU_IDEAS), ExpectedGain(_LEAST_GAIN_PER_S)))
     settings = Settings(rungs=RUNGS, finalists=config.finalists)
     result: Result | None = None
-    with Trials(task, config.threads, _SEARCH_BASELINE, progress) as trials:
+    with Trials(task, config.threads, _SEARCH_BASELINE, progress, gpu) as trials:
         for event in thinking(
             task, proposers, trials, strategy, Budget(seconds=seconds), stop, ledger, config.seed, settings
         ):
             watch(event)
             result = event.result
     assert result is not None, "a search ends with its result"
-    return Optimized(result, _judged(task, config, result, progress), graph, ledger.records)
+    return Optimized(result, _judged(task, config, result, progress, gpu), graph, ledger.records)
 
 
 def optimize_in(
@@ -196,13 +208,15 @@ def optimize_in(
         return optimize_task(task, config, ledger, watch, progress, graph), folder
 
 
-def _judged(task: Task, config: OptimizeConfig, result: Result, progress: Progress) -> tuple[Judgement, ...]:
+def _judged(
+    task: Task, config: OptimizeConfig, result: Result, progress: Progress, gpu: GpuRuntime | None
+) -> tuple[Judgement, ...]:
     """The finalists' judgements, best first, until one is accepted."""
     judgements: list[Judgement] = []
     finalists = finalists_of(result)
     if not finalists:
         return ()
-    with Referee(JudgeConfig(threads=config.threads, baseline=config.baseline)) as referee:
+    with Referee(JudgeConfig(threads=config.threads, baseline=config.baseline), gpu) as referee:
         for known in finalists:
             judgements += judge_finalist(referee, task, known.idea.candidate, progress)
             if judgements[-1].verdict is Verdict.ACCEPT:

@@ -19,6 +19,7 @@ from assay.core.sources import Language, Task
 from assay.core.verdicts import Weight
 from assay.errors import CandidateError
 from assay.referee.bench import Progress
+from assay.referee.gpu import DeviceBuilder, GpuRuntime
 from assay.referee.judge import Referee, silent
 from assay.referee.judgement import Judgement, Timing
 from assay.referee.timing.samples import Side, Triples
@@ -37,15 +38,18 @@ _NOT_TIMED = "every turn was preempted, or took no longer than the shell"
 class Trials:
     """Evaluates ideas for one task. A context manager, which holds one referee for all depths."""
 
-    def __init__(self, task: Task, threads: int, baseline: str, progress: Progress = silent) -> None:
-        """`progress` is told each judgement's stages."""
+    def __init__(
+        self, task: Task, threads: int, baseline: str, progress: Progress = silent, gpu: GpuRuntime | None = None
+    ) -> None:
+        """`progress` is told each judgement's stages; `gpu` is where device code runs."""
         self._task, self._progress = task, progress
-        self._builder = CppBuilder()
+        self._gpu = gpu
+        self._builder: CppBuilder | DeviceBuilder = CppBuilder() if gpu is None else gpu.builder()
         full = JudgeConfig(budget_s=_FULL_BUDGET_S, threads=threads, baseline=baseline)
         self._configs = {
             Fidelity.SCREEN: replace(full, depth=Depth.SCREEN), Fidelity.SHORT: full, Fidelity.FULL: full
         }  # fmt: skip
-        self._referee = Referee(full)
+        self._referee = Referee(full, gpu)
 
     def evaluate(self, idea: Idea, fidelity: Fidelity) -> Evaluation:
         """See `assay.search.Verifier`."""
@@ -65,10 +69,12 @@ class Trials:
 
     def _build_words(self, idea: Idea) -> str:
         """The compiler's words, empty where it builds."""
-        if idea.candidate.language is not Language.CPP:
-            return ""
         try:
-            self._builder.build(idea.candidate)
+            if isinstance(self._builder, CppBuilder):
+                if idea.candidate.language is Language.CPP:
+                    self._builder.build(idea.candidate)
+            elif self._gpu is not None:
+                self._builder.build(idea.candidate, self._gpu.gpu.capability)
         except CandidateError as error:
             return f"{error.what}: {error.value}"
         return ""

@@ -7,10 +7,8 @@ from typing import Any
 
 import assay.archive
 from assay.core.sources import Candidate, Task
-from assay.engineer.codegen.generate import generate
-from assay.engineer.codegen.schedule import Schedule
 from assay.engineer.graph import Graph
-from assay.engineer.proposers.codegen import schedule_of
+from assay.engineer.proposers.generators import CPP, AnySchedule, Generator, Writer
 from assay.search import Idea, Kind, Request
 
 _MOST = 5
@@ -28,10 +26,11 @@ class Archived:
 
     name = "archive"
 
-    def __init__(self, location: str, graph: Graph, task: Task) -> None:
+    def __init__(self, location: str, graph: Graph, task: Task, generator: Generator = CPP) -> None:
         """`location` is a path or URL. Raises the errors of `assay.archive.open_archive`."""
         self._archive = assay.archive.open_archive(location)
         self._graph, self._task = graph, task
+        self._write = Writer(generator, graph, task.name)
         self._ideas: Iterator[Idea] | None = None
 
     def propose(self, request: Request) -> Idea | None:
@@ -51,20 +50,21 @@ class Archived:
         return ""
 
     def _found(self) -> Iterator[Idea]:
-        proposed: set[Schedule] = set()
+        proposed: set[AnySchedule] = set()
         matches = self._archive.search(signature_of(self._graph), limit=4 * _MOST)
         count = 0
         for match in matches:
             if count == _MOST or (match.similarity or 0.0) < _LEAST_LIKENESS:
                 return
             found = self._archive.show(match.entry.identity)
-            schedule = schedule_of(found.candidate)
+            schedule = self._write.generator.schedule_of(found.candidate)
+            here = found.candidate.language.on_device == self._write.generator.language.on_device
             words = f"{found.entry.speedup:.2f}x for {found.entry.task_name}, likeness {match.similarity:.2f}"
-            if found.task.identity == self._task.identity and schedule is None:
+            if here and found.task.identity == self._task.identity and schedule is None:
                 candidate: Candidate = found.candidate
             elif schedule is not None and schedule not in proposed:
                 proposed.add(schedule)
-                candidate = generate(self._graph, schedule, self._task.name)
+                candidate = self._write(schedule)
             else:
                 continue
             count += 1

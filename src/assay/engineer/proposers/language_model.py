@@ -17,7 +17,7 @@ from assay.engineer.language.prompts import (
     schedule_messages,
     schedule_schema,
 )
-from assay.engineer.proposers.codegen import schedule_words
+from assay.engineer.proposers.generators import CPP
 from assay.machine.facts import MachineFacts
 from assay.search import Idea, Request
 
@@ -96,4 +96,4 @@ class ScheduleChooser:
             return None
         schedule = read_schedule(text)
         candidate = generate(self._graph, schedule, self._task.name)
-        return self._asking.idea(candidate, self.name, request, schedule_words(schedule))
+        return self._asking.idea(candidate, self.name, request, CPP.words(schedule))

@@ -12,7 +12,8 @@ from assay.engineer.language.endpoint import Model, OpenAIEndpoint
 from assay.engineer.language.meter import Meter
 from assay.engineer.language.recorded import Recorded
 from assay.engineer.proposers.archived import Archived
-from assay.engineer.proposers.codegen import Codegen, writer_for
+from assay.engineer.proposers.codegen import Codegen
+from assay.engineer.proposers.generators import CPP, CUDA, writer_for
 from assay.engineer.proposers.language_model import KernelWriter, ScheduleChooser
 from assay.engineer.proposers.tuner import Tuner
 from assay.errors import InputError
@@ -70,15 +71,23 @@ def chosen_names(wanted: Sequence[str], archive: str, models: Models) -> tuple[s
 
 
 def make_proposers(
-    task: Task, graph: Graph, archive: str, models: Models, wanted: Sequence[str] = ()
+    task: Task, graph: Graph, archive: str, models: Models, wanted: Sequence[str] = (), *, on_device: bool = False
 ) -> list[Proposer]:
-    """Those of `chosen_names`. Raises InputError as it does and for a graph without generator; the archive's errors."""
+    """Those of `chosen_names`, for a GPU where `on_device`.
+
+    Raises InputError as it does, for a graph without generator, and for language models on a device; the archive's
+    errors.
+    """
     names = chosen_names(wanted, archive, models)
-    archived = Archived(archive, graph, task) if archive else None
+    if on_device and "llm" in names:
+        raise InputError("language models write C++ here and no CUDA yet", value="--device cuda with --llm",
+                         next_step="leave --llm out, or judge their kernels with assay judge")  # fmt: skip
+    generator = CUDA if on_device else CPP
+    archived = Archived(archive, graph, task, generator) if archive else None
     proposers: list[Proposer] = []
     if generated := [kind for kind in (Codegen, Tuner) if kind.name in names]:
-        write = writer_for(graph, task.name)
-        proposers += [kind(write) for kind in generated]
+        write = writer_for(graph, task.name, generator)
+        proposers += [kind(write, generator) for kind in generated]
     if archived is not None and "archive" in names:
         proposers.append(archived)
     if "llm" in names:

@@ -18,8 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from assay.core.sources import Candidate
-from assay.engineer.codegen.schedule import CHOICES, Schedule
-from assay.engineer.proposers.codegen import STARTS, schedule_of, schedule_words, text_of
+from assay.engineer.proposers.generators import CPP, AnySchedule, Generator, text_of
 from assay.search import Idea, Request
 
 if TYPE_CHECKING:
@@ -38,30 +37,33 @@ class Tuner:
 
     name = "tuner"
 
-    def __init__(self, write: Callable[[Schedule], Candidate]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[AnySchedule], Candidate], generator: Generator = CPP) -> None:
+        self._write, self._generator = write, generator
 
     def propose(self, request: Request) -> Idea | None:
-        """One of `STARTS` while any is untried, then the model's draw; None where only what is known was drawn."""
+        """A start that is untried, else the model's draw; None where only what is known was drawn."""
         known = {text_of(each.idea.candidate) for each in request.evaluated}
-        tried = {schedule_of(each.idea.candidate) for each in request.evaluated}
-        for schedule in chain(STARTS, _drawn(request)):
+        generator = self._generator
+        tried = {generator.schedule_of(each.idea.candidate) for each in request.evaluated}
+        for schedule in chain(generator.starts, _drawn(request, generator)):
             if schedule in tried:
                 continue
             candidate = self._write(schedule)
             if text_of(candidate) not in known:
-                return Idea(candidate, self.name, (), schedule_words(schedule))
+                return Idea(candidate, self.name, (), generator.words(schedule))
         return None
 
 
-def _drawn(request: Request) -> Iterator[Schedule]:
+def _drawn(request: Request, generator: Generator) -> Iterator[AnySchedule]:
     """The model's draws. One that is drawn again stays unanswered in the study, which makes it less likely."""
-    study, choices = _study(request)
+    study, choices = _study(request, generator)
     for _ in range(_TRIES):
-        yield Schedule(**study.ask(choices).params)
+        yield generator.make(study.ask(choices).params)
 
 
-def _study(request: Request) -> tuple[optuna.Study, dict[str, optuna.distributions.BaseDistribution]]:
+def _study(
+    request: Request, generator: Generator
+) -> tuple[optuna.Study, dict[str, optuna.distributions.BaseDistribution]]:
     """What is known of schedules, as optuna sees it.
 
     What failed is told as pruned without a value, which ranks it below all that passed; what is told as failed is left
@@ -70,10 +72,13 @@ def _study(request: Request) -> tuple[optuna.Study, dict[str, optuna.distributio
     import optuna  # Here, since it takes 0.3 s that only a search with a tuner should pay.
 
     choices: dict[str, optuna.distributions.BaseDistribution] = {
-        name: optuna.distributions.CategoricalDistribution(values) for name, values in CHOICES.items()
+        name: optuna.distributions.CategoricalDistribution(values) for name, values in generator.choices.items()
     }
     sampler = optuna.samplers.TPESampler(
-        seed=int(request.rng.integers(2**31)), n_startup_trials=len(STARTS), multivariate=True, constant_liar=True
+        seed=int(request.rng.integers(2**31)),
+        n_startup_trials=len(generator.starts),
+        multivariate=True,
+        constant_liar=True,
     )
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # It announces every study that is made.
@@ -81,16 +86,16 @@ def _study(request: Request) -> tuple[optuna.Study, dict[str, optuna.distributio
         study = optuna.create_study(direction="maximize", sampler=sampler)
     finally:
         optuna.logging.set_verbosity(level)
-    for schedule, score in _told(request):
-        values: dict[str, Any] = {name: getattr(schedule, name) for name in CHOICES}
+    for schedule, score in _told(request, generator):
+        values: dict[str, Any] = {name: getattr(schedule, name) for name in generator.choices}
         state = optuna.trial.TrialState.PRUNED if score is None else optuna.trial.TrialState.COMPLETE
         study.add_trial(optuna.trial.create_trial(state=state, value=score, params=values, distributions=choices))
     return study, choices
 
 
-def _told(request: Request) -> Iterator[tuple[Schedule, float | None]]:
+def _told(request: Request, generator: Generator) -> Iterator[tuple[AnySchedule, float | None]]:
     """Schedules with their scores, None for what failed; what was only built so far says nothing yet."""
     for known in request.evaluated:
-        schedule, evaluation = schedule_of(known.idea.candidate), known.evaluation
+        schedule, evaluation = generator.schedule_of(known.idea.candidate), known.evaluation
         if schedule is not None and not (evaluation.passed and evaluation.score is None):
             yield schedule, evaluation.score

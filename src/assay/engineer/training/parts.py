@@ -12,7 +12,7 @@ from typing import Any
 from assay.core.sources import Task
 from assay.engineer.graph import Graph
 from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_in
-from assay.engineer.proposers.codegen import writer_for
+from assay.engineer.proposers.generators import writer_for
 from assay.engineer.tracing import Tracing
 from assay.engineer.training.gradients import Gradients, convert_gradients
 from assay.engineer.training.recipe import Recipe
