@@ -12,3 +12,4 @@ fi
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
 "$python" -m pytest tests/gpu -m "slow or not slow"
 "$python" -m benchmarks.gpu.sparse
+"$python" -m benchmarks.engineer --device cuda --budget 2m --json docs/data/gpu-engineer.json --resume

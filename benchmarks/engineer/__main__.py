@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli.optimize import parse_duration
-from assay.engineer.optimize import OptimizeConfig, Optimized, optimize_task
+from assay.engineer.optimize import DEVICES, OptimizeConfig, Optimized, optimize_task
 from assay.errors import AssayError
+from assay.referee.gpu import GpuRuntime
 from assay.referee.judge import silent
 from assay.report.units import estimate_text
 from assay.search import FileLedger, StopCause
@@ -44,13 +45,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"path": arguments.path, "budget_s": parse_duration(arguments.budget), "scaled": arguments.scaled,
                 "strategy": arguments.strategy, "seed": arguments.seed}  # fmt: skip
+    if arguments.device != "cpu":
+        settings |= {"device": arguments.device, "gpu": GpuRuntime.find().to_json()}
     if arguments.path in WHOLE:
         names = [str(path.relative_to(ROOT)) for path in WHOLE[arguments.path][0]]
     else:
         folder = Path(arguments.path) if arguments.path not in (None, KNOCKOFFS) else None
         names = [each.spec for each in list_tasks(folder)]
     chosen = [name for name in names[:: arguments.every] if not arguments.only or Path(name).stem in arguments.only]
-    suite = arguments.suite or (arguments.path if arguments.path in (*WHOLE, KNOCKOFFS) else "builtin")
+    usual = "builtin" if arguments.device == "cpu" else f"builtin-{arguments.device}"
+    suite = arguments.suite or (arguments.path if arguments.path in (*WHOLE, KNOCKOFFS) else usual)
     try:
         with Results(arguments.json) as results, results.begin(suite, settings, False, arguments.resume) as record:
             if arguments.path in WHOLE:
@@ -90,7 +94,8 @@ def _run_knockoffs(names: list[str], record: Record) -> None:
 
 def _run(names: list[str], settings: dict[str, Any], record: Record) -> None:
     record.total = len(names)
-    config = OptimizeConfig(settings["budget_s"], settings["strategy"], settings["seed"])
+    device = settings.get("device", "cpu")
+    config = OptimizeConfig(settings["budget_s"], settings["strategy"], settings["seed"], device=device)
     for name in names:
         if record.has(name):
             continue
@@ -134,6 +139,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--strategy", default="evolution")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scaled", action="store_true", help="KernelBench: sizes that a small machine can run")
+    parser.add_argument("--device", default="cpu", choices=DEVICES, help="cuda: generated CUDA on this machine's GPU")
     parser.add_argument("--json", type=Path, default=DATA / f"{this_processor()}.json")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()

@@ -52,7 +52,9 @@ class GpuRuntime:
                 rule="an NVIDIA GPU with its driver",
                 next_step="`assay build CANDIDATE` compiles it and shows its resources without one.",
             )
-        return cls(gpus[0], nodes=tuple(sorted(path for pattern in _NODES for path in glob.glob(pattern))))
+        nodes = tuple(sorted(path for pattern in _NODES for path in glob.glob(pattern)))
+        # The driver looks its devices up there; no host code of a candidate's runs in these workers.
+        return cls(gpus[0], nodes=nodes, visible=("/sys",))
 
     @property
     def identity(self) -> str:
