@@ -3,14 +3,21 @@
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from assay.core.config import Depth, JudgeConfig
+from assay.core.dtypes import DType
 from assay.core.sources import Candidate, Language, SourceFile
-from assay.core.verdicts import Verdict
+from assay.core.verdicts import Verdict, Weight
 from assay.errors import MachineError
 from assay.machine.cuda import find_gpus
+from assay.machine.peaks import Level
+from assay.referee.gpu_peaks import measure_gpu_peaks
 from assay.referee.judge import Referee
+from assay.referee.physics import check_device_clock
+from assay.referee.timing.samples import Triples
+from assay.referee.zygotes import Zygotes
 from assay.report.certificate import make_certificate
 from assay.report.evidence import read_samples
 from assay.report.schema import check_layout
@@ -181,6 +188,8 @@ def test_a_full_judgement_gives_a_certificate_that_says_where_it_ran(tmp_path):
     check_layout(certificate, "here")
     assert certificate["right"], certificate["findings"]
     assert certificate["artifact"]["device"]["gpu"]["capability"] == 90
+    assert certificate["timing"]["floor"]["min_ns"] > 0
+    assert 0 < certificate["timing"]["roofline"]["candidate"]["memory_fraction"] < 1.5
     times = read_samples(certificate)
     assert (times.time_ns == times.device_ns).all()
     assert any("device's" in sentence for sentence in certificate["covered"])
@@ -191,3 +200,28 @@ def test_a_full_judgement_gives_a_certificate_that_says_where_it_ran(tmp_path):
 def test_without_a_gpu_a_device_candidate_says_what_is_missing(task):
     with Referee(JudgeConfig(depth=Depth.SCREEN)) as referee, pytest.raises(MachineError, match="no GPU here"):
         referee.judge(task, Candidate("k", Language.CUDA, (SourceFile("k.cu", RIGHT),), "gate"))
+
+
+def test_a_gpus_peaks_are_measured_by_its_own_clock(tmp_path):
+    tmp_path.chmod(0o755)
+    gpu = emulated_runtime(tmp_path)
+    with Zygotes(1) as zygotes:
+        peaks = measure_gpu_peaks(zygotes, gpu, gpu.builder(), gpu.peak_sizes)
+    assert peaks.levels == (Level.L2, Level.DRAM)
+    assert 1e6 < peaks.bytes_per_s(Level.DRAM) < 1e12
+    assert 1e6 < peaks.operations_per_s(DType.FLOAT32) < 1e12
+    assert DType.FLOAT16 in peaks.unbounded
+
+
+def test_the_devices_clock_is_held_against_the_wall_clock():
+    def clocks(device_ns, wall_ns, outside_ns=100e3):
+        shape = (20, 3)
+        triples = Triples.from_arrays(
+            [0] * 20, np.full(shape, float(wall_ns)), device_ns=np.full(shape, float(device_ns))
+        )
+        return check_device_clock(triples, outside_ns)
+
+    assert clocks(50e3, 150e3) is None
+    assert clocks(200e3, 150e3).weight is Weight.FATAL  # more than passed
+    assert clocks(10e3, 400e3).weight is Weight.DOUBT  # 390 us are missing outside, where a null call takes 100
+    assert check_device_clock(Triples.from_arrays([0] * 20, np.full((20, 3), 1e5)), 1e5) is None  # no device

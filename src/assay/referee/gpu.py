@@ -29,6 +29,16 @@ class DeviceBuilder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PeakSizes:
+    """What a GPU's peaks are measured on: bytes that stand for memory and for its cache, rounds of arithmetic."""
+
+    memory_bytes: int = 1 << 30
+    cache_bytes: int = 16 << 20
+    rounds: int = 1 << 14
+    tensor_cores: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class GpuRuntime:
     """One GPU and how it is used. Tests give a driver, a device of torch's and a builder that need no GPU."""
 
@@ -40,6 +50,7 @@ class GpuRuntime:
     visible: tuple[str, ...] = ()
     """Further folders that workers see, where the driver lies in none of the system's."""
     builder: Callable[[], DeviceBuilder] = DeviceCompiler
+    peak_sizes: PeakSizes = PeakSizes()
 
     @classmethod
     def find(cls) -> GpuRuntime:

@@ -26,6 +26,7 @@ from assay.referee.baseline import find_baseline
 from assay.referee.bench import Bench, Progress, Resources
 from assay.referee.correctness.audit import Audit, audit_task
 from assay.referee.gpu import DeviceBuilder, GpuRuntime
+from assay.referee.gpu_peaks import find_gpu_peaks
 from assay.referee.judgement import Judgement
 from assay.referee.judging import Judging, Prepared
 from assay.referee.measuring import Measurement
@@ -206,10 +207,20 @@ class Referee:
             audit = audit_task(bench)
         versions = f"torch {self.facts.torch} python {self.facts.python}"
         baseline = find_baseline(bench, self.facts.identity, versions, progress)
-        if bench.gpu is not None:  # peaks are this machine's processor's
-            return Prepared(bench, audit, baseline, self._on_device(NULL_DEVICE_KERNEL).content, None)
+        if bench.gpu is not None:
+            null = self._on_device(NULL_DEVICE_KERNEL).content
+            return Prepared(bench, audit, baseline, null, self._gpu_peaks(bench.gpu, progress))
         null = self._cpp().build(NULL_KERNEL).content
         return Prepared(bench, audit, baseline, null, self._known_peaks(progress))
+
+    def _gpu_peaks(self, gpu: GpuRuntime, progress: Progress) -> Peaks | None:
+        """The GPU's peaks; None for a screening's haste, and where they cannot be measured."""
+        if self.config.depth is not Depth.FULL or self._device_builder is None:
+            return None
+        progress("measuring the GPU's peaks", 0.0)
+        with contextlib.suppress(MachineError, CandidateError):
+            return find_gpu_peaks(self._zygotes, gpu, self._device_builder, gpu.peak_sizes)
+        return None
 
     def _known_peaks(self, progress: Progress) -> Peaks | None:
         """This machine's peaks, measured once; None where it is too busy for that, or for a screening's haste."""

@@ -8,7 +8,7 @@ from assay.build.artifact import Artifact
 from assay.errors import CandidateError
 from assay.launch.plan import find_plan
 from assay.machine.cuda import Gpu
-from assay.referee.gpu import GpuRuntime
+from assay.referee.gpu import GpuRuntime, PeakSizes
 
 HERE = Path(__file__).parent
 
@@ -53,4 +53,12 @@ def emulated_runtime(folder):
         flags = ["-std=c++17", "-O1", "-fPIC", "-shared"]
         subprocess.run(["g++", *flags, str(HERE / "driver.cpp"), "-o", str(driver)], check=True)
     gpu = Gpu(0, "GPU-emulated", "emulated", 90, 1 << 30, "0", None, None)
-    return GpuRuntime(gpu, str(driver), "cpu", (), (str(folder),), lambda: EmulatedBuilder(folder))
+    return GpuRuntime(
+        gpu,
+        str(driver),
+        "cpu",
+        (),
+        (str(folder),),
+        lambda: EmulatedBuilder(folder),
+        PeakSizes(1 << 20, 1 << 16, 4, False),
+    )
