@@ -34,8 +34,8 @@ class DevicePythonSide(PythonSide):
         self._clock = _Events(torch) if self._device.type == "cuda" else _HostClock()
         self._flush = torch.empty(_FLUSH_BYTES if self._device.type == "cuda" else 1, dtype=torch.uint8,
                                   device=self._device)  # fmt: skip
-        if payload.get("tf32"):
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        # PyTorch lets convolutions use TF32 unless it is told not to, which no float32 oracle would pass.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def _fresh(self, spec: TensorSpec) -> Any:
         return super()._fresh(spec).to(self._device)
