@@ -38,6 +38,6 @@ if [ $# -gt 0 ]; then
 fi
 
 # Tests that time nothing share the cores, one thread each; those that judge speed come after them, alone.
-together=(checkpoints compress datasets export life moe pruning pure sparse tickets)
+together=(checkpoints compress datasets export gpu life moe pruning pure sparse tickets)
 OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest -n "$(nproc)" --dist worksteal "${together[@]/#/tests/}"
 exec "$venv/bin/python" -m pytest "${together[@]/#/--ignore=tests/}"

@@ -43,19 +43,20 @@ class Results:
         self._lock: TextIO | None = None
         if writing:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-            self._lock = open(Path(tempfile.gettempdir()) / f"assay-results-{held}.lock", "w")  # noqa: SIM115 - held till close
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _hold(path)
         self.data: dict[str, Any] = {"schema": SCHEMA, "machine": None, "suites": {}}
         if path.exists():
             self.data = json.loads(path.read_text())
             if self.data.get("schema") != SCHEMA:
+                self.close()
                 raise ValueError(f"{path} has schema {self.data.get('schema')}, this program writes {SCHEMA}")
 
     def close(self) -> None:
-        """Let another run write the file."""
+        """Let another run write the file. Safe to call twice."""
         if self._lock is not None:
+            os.unlink(self._lock.name)  # while it is held: who waits for it sees that it is no longer there
             self._lock.close()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +87,24 @@ class Results:
         """Write the file whole, readable by everyone."""
         atomic_write(self.path, (json.dumps(self.data, indent=1) + "\n").encode())
         os.chmod(self.path, 0o644)
+
+
+def _hold(path: Path) -> TextIO:
+    """A lock for a file, outside the checkout. Raises BlockingIOError where another process has it."""
+    held = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    name = Path(tempfile.gettempdir()) / f"assay-results-{held}.lock"
+    while True:
+        lock = open(name, "w")  # noqa: SIM115 - held till it is closed
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock.fileno()).st_ino == os.stat(name).st_ino:
+                return lock
+        except FileNotFoundError:
+            pass  # it was let go between the two, and its file with it
+        except BlockingIOError:
+            lock.close()
+            raise
+        lock.close()
 
 
 class FixedResults(Results):

@@ -226,8 +226,16 @@ def test_a_rerun_replaces_its_own_suite_only_and_an_interrupted_one_is_kept_and_
     assert resumed["complete"]
 
 
-def test_two_runs_cannot_write_one_file(tmp_path):
-    first = Results(tmp_path / "results.json")
-    with pytest.raises(BlockingIOError):
+def test_two_runs_cannot_write_one_file_and_no_lock_is_left_behind(tmp_path, monkeypatch):
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(locks))
+    with Results(tmp_path / "results.json") as first, pytest.raises(BlockingIOError):
         Results(tmp_path / "results.json")
     assert first.data["suites"] == {}
+    (tmp_path / "other.json").write_text('{"schema": 0}')
+    with pytest.raises(ValueError, match="schema 0"):
+        Results(tmp_path / "other.json")
+    assert list(locks.iterdir()) == []
+    with Results(tmp_path / "results.json"):
+        assert len(list(locks.iterdir())) == 1
