@@ -177,18 +177,11 @@ class Judging:
         return all(finding.weight is not Weight.FATAL for finding in found)
 
     def _device_findings(self, evidence: Evidence) -> list[Finding]:
-        """How a device candidate was run and timed; nothing for the others."""
-        if self._bench.gpu is None:
+        """What this GPU lets kernels do beside their work."""
+        if self._bench.gpu is None or not evidence.remark:
             return []
-        message = (
-            "only kernels of the candidate ran, started by Assay's own launcher; times are the device's events, within "
-            "the referee's wall clock"
-        )
-        found = [Finding("device-code-only", Weight.NOTE, message)]
-        if evidence.remark:
-            message = f"{evidence.remark}; only the wall clock outside bounds what such a kernel could forge"
-            found.append(Finding("device-reaches-host", Weight.NOTE, message, Fault.MACHINE))
-        return found
+        message = f"{evidence.remark}; only the wall clock outside bounds what such a kernel could forge"
+        return [Finding("device-reaches-host", Weight.NOTE, message, Fault.MACHINE)]
 
     def _correctness(self, evidence: Evidence) -> Correctness:
         bench = self._bench

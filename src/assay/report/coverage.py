@@ -83,7 +83,8 @@ def _timing_covered(judgement: Judgement, timing: Timing) -> Iterator[str]:
         "baseline, baseline again and candidate, on the same fresh input, in secret order."
     )
     if np.any(timed.device_ns > 0):
-        yield "The clock was the device's, in a process that ran no host code of the candidate's, within the referee's."
+        yield "Only kernels of the candidate ran, in Assay's own launcher, and no host code of it."
+        yield "The clock was the device's, around the launches; it was held against the referee's outside."
     else:
         yield "The clock was the referee's, and ran until the candidate's process was seen to have stopped."
     if timing.claim.resolution is not None:

@@ -76,10 +76,21 @@ def _facts(certificate: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if baseline is not None:
         median = next((c["median_ns"] for c in baseline["considered"] if c["variant"] == baseline["variant"]), None)
         yield "Baseline", baseline["variant"] + (f", {time_text(median)} a call when chosen" if median else "")
+    if device := device_text(certificate):
+        yield "Device", device
     if isolation is not None:
         tier = isolation["tier"]
         yield "Isolation", f"{tier}: {TIERS[tier]}" if tier in TIERS else tier
     yield "Took", seconds_text(certificate["seconds"])
+
+
+def device_text(certificate: Mapping[str, Any]) -> str:
+    """The GPU that a candidate ran on, and what it was built for; empty for a processor."""
+    device = (certificate["artifact"] or {}).get("device")
+    if not device:
+        return ""
+    gpu = device.get("gpu") or {}
+    return f"{gpu.get('name', 'unknown')}, driver {gpu.get('driver', 'unknown')}, {device.get('target', 'unknown')}"
 
 
 def right_text(certificate: Mapping[str, Any]) -> str:

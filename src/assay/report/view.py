@@ -9,7 +9,7 @@ from assay.report import drawing
 from assay.report.explain import FAMILIES, LAYERS, TIERS, VERDICTS, WEIGHTS, shape_text
 from assay.report.highlight import highlighted
 from assay.report.signing import check_signature
-from assay.report.terminal import decisive_code, effect_text, right_text, speedup_text
+from assay.report.terminal import decisive_code, device_text, effect_text, right_text, speedup_text
 from assay.report.units import bytes_text, digits, plural, ratio_text, seconds_text, sentence
 
 _MOST_LINES = 4000
@@ -158,7 +158,9 @@ def machine(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Load", "load_average", str), ("Waiting for a core", "cpu_pressure", lambda share: f"{share:.0%} of the time"),
     ]  # fmt: skip
     versions = [(name, version or "not known") for name, version in certificate["environment"].items()]
+    device = device_text(certificate)
     return [
+        *([("GPU", device)] if device else []),
         *((name, _fact(certificate, key, words)) for name, key, words in rows),
         ("Caches", ", ".join(caches) or "not known"),
         *versions,
