@@ -71,7 +71,9 @@ def facts(certificate: Mapping[str, Any]) -> list[tuple[str, str]]:
     if isolation is not None:
         found.append(("Isolation", f"{isolation['tier']}: {TIERS.get(isolation['tier'], '')}"))
     cores = machine.get("cores")
-    found.append(("Measured on", f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"))
+    host = f"{machine.get('cpu_model') or 'an unknown processor'}, {cores} cores"
+    device = device_text(certificate)
+    found.append(("Measured on", f"{device}, in a machine with {host}" if device else host))
     found.append(("When", f"{moment(certificate['created'])}, in {seconds_text(certificate['seconds'])}"))
     return found
 
