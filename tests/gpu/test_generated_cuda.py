@@ -12,6 +12,7 @@ import assay.tasks.builtin
 from assay.build.cuda import CudaBuilder
 from assay.core.sources import Candidate
 from assay.engineer.cuda import generate as generating
+from assay.engineer.cuda import routines
 from assay.engineer.cuda.generate import DeviceSchedule, Unsupported, generate
 from assay.engineer.cuda.schedule import CHOICES
 from assay.engineer.tracing import Tracing
@@ -120,6 +121,15 @@ def test_positions_beyond_32_bits_have_kernels_of_their_own(tracing, monkeypatch
     monkeypatch.setattr(generating, "_WIDE", 0)
     plan = agrees(name, generate(tracing.trace(load_task(name)), DeviceSchedule(), name))
     assert all(launch.kernel.endswith("_wide") for launch in plan.launches)
+
+
+@pytest.mark.parametrize("name", ["matmul", "matmul_transposed"])
+def test_large_tiles_and_sums_in_parts_are_right(tracing, monkeypatch, name):
+    monkeypatch.setattr(routines, "_LARGE", 1)
+    monkeypatch.setattr(routines, "_PART", 1)
+    candidate = generate(tracing.trace(load_task(name)), DeviceSchedule(), name)
+    assert ", 8, true>" in candidate.files[0].text
+    agrees(name, candidate, (150, 131, 1030))
 
 
 def test_a_wrong_kernel_is_seen_to_be_wrong(tracing):

@@ -108,6 +108,7 @@ inline Uint3 blockIdx, blockDim, gridDim;
 #define __restrict__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 inline void __syncthreads() {
   emulation::wait(emulation::waiting.size() - 1);
 }

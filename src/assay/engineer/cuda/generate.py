@@ -118,7 +118,7 @@ class _Writer:
         ix.start_divisions()
         used = [name for name in self._program.buffers if name in step.buffers]
         parameters, arguments = self._signature(used)
-        call = called(step)
+        call = called(step, self._program.hints)
         divisions = [f"const index {name} = {text};" for name, text in ix.written_divisions()]
         lines = [
             f'extern "C" __global__ void __launch_bounds__({call.threads}) step_{number}({", ".join(parameters)}) {{',

@@ -3,42 +3,56 @@
 #pragma once
 #include "prelude.cuh"
 
-constexpr int kTileRows = 64, kTileColumns = 64, kTileTerms = 16, kEach = 4;  // of 256 threads, 4 x 4 results each
-constexpr int kPart = 512;                                                    // terms of a partial sum
+constexpr int kTileTerms = 16, kPart = 512;  // terms in shared memory at a time, and of a partial sum
 
-// c = a b for one of a batch, [m, k] x [k, n]; LEFT and RIGHT say that an operand lies transposed.
-template <bool LEFT, bool RIGHT>
+// c = a b for one of a batch, [m, k] x [k, n]; LEFT and RIGHT say that an operand lies transposed. 256 threads have
+// EACH x EACH results each, a tile of 16 EACH a side; LONG carries sums in parts.
+template <bool LEFT, bool RIGHT, int EACH, bool LONG>
 DEVICE void multiply(const float* a, const float* b, float* c, int64_t m, int64_t n, int64_t k) {
-  __shared__ float left[kTileTerms][kTileRows + 4], right[kTileTerms][kTileColumns + 4];
-  const int thread = threadIdx.x, row = thread / 16 * kEach, column = thread % 16 * kEach;
-  const int64_t top = static_cast<int64_t>(blockIdx.y) * kTileRows, first = static_cast<int64_t>(blockIdx.x) * kTileColumns;
-  float total[kEach][kEach] = {}, part[kEach][kEach] = {};
+  constexpr int kTile = 16 * EACH;
+  __shared__ __align__(16) float left[kTileTerms][kTile + 4], right[kTileTerms][kTile + 4];
+  const int thread = threadIdx.x, row = thread / 16 * EACH, column = thread % 16 * EACH;
+  const int64_t top = static_cast<int64_t>(blockIdx.y) * kTile, first = static_cast<int64_t>(blockIdx.x) * kTile;
+  float total[LONG ? EACH : 1][EACH] = {}, part[EACH][EACH] = {};
   for (int64_t start = 0; start < k; start += kTileTerms) {
-    for (int i = thread; i < kTileTerms * kTileRows; i += 256) {
-      const int r = LEFT ? i % kTileRows : i / kTileTerms, t = LEFT ? i / kTileRows : i % kTileTerms;
+#pragma unroll
+    for (int i = thread; i < kTileTerms * kTile; i += 256) {
+      const int r = LEFT ? i % kTile : i / kTileTerms, t = LEFT ? i / kTile : i % kTileTerms;
       const int64_t y = top + r, z = start + t;
       left[t][r] = y < m && z < k ? a[LEFT ? z * m + y : y * k + z] : 0.0f;
     }
-    for (int i = thread; i < kTileTerms * kTileColumns; i += 256) {
-      const int s = RIGHT ? i / kTileTerms : i % kTileColumns, t = RIGHT ? i % kTileTerms : i / kTileColumns;
+#pragma unroll
+    for (int i = thread; i < kTileTerms * kTile; i += 256) {
+      const int s = RIGHT ? i / kTileTerms : i % kTile, t = RIGHT ? i % kTileTerms : i / kTile;
       const int64_t x = first + s, z = start + t;
       right[t][s] = x < n && z < k ? b[RIGHT ? x * k + z : z * n + x] : 0.0f;
     }
     __syncthreads();
-    for (int t = 0; t < kTileTerms; t++)
-      for (int i = 0; i < kEach; i++)
-        for (int j = 0; j < kEach; j++) part[i][j] = std::fma(left[t][row + i], right[t][column + j], part[i][j]);
+#pragma unroll
+    for (int t = 0; t < kTileTerms; t++) {
+      float mine[EACH], theirs[EACH];
+#pragma unroll
+      for (int i = 0; i < EACH; i++) mine[i] = left[t][row + i], theirs[i] = right[t][column + i];
+#pragma unroll
+      for (int i = 0; i < EACH; i++)
+#pragma unroll
+        for (int j = 0; j < EACH; j++) part[i][j] = std::fma(mine[i], theirs[j], part[i][j]);
+    }
     __syncthreads();
-    if ((start + kTileTerms) % kPart == 0 || start + kTileTerms >= k)
-      for (int i = 0; i < kEach; i++)
-        for (int j = 0; j < kEach; j++) {
-          total[i][j] += part[i][j];
-          part[i][j] = 0.0f;
-        }
+    if (LONG && (start + kTileTerms) % kPart == 0) {
+#pragma unroll
+      for (int i = 0; i < EACH; i++)
+#pragma unroll
+        for (int j = 0; j < EACH; j++) total[LONG ? i : 0][j] += part[i][j], part[i][j] = 0.0f;
+    }
   }
-  for (int i = 0; i < kEach; i++)
-    for (int j = 0; j < kEach; j++)
-      if (top + row + i < m && first + column + j < n) c[(top + row + i) * n + first + column + j] = total[i][j];
+#pragma unroll
+  for (int i = 0; i < EACH; i++)
+#pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const int64_t y = top + row + i, x = first + column + j;
+      if (y < m && x < n) c[y * n + x] = LONG ? total[LONG ? i : 0][j] + part[i][j] : part[i][j];
+    }
 }
 
 constexpr int kOuts = 8;  // output channels of a thread: each element of the input that it reads serves so many

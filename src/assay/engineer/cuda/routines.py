@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sympy
 
-from assay.engineer.codegen.index import Size, cpp, product
+from assay.engineer.codegen.index import Size, cpp, hinted, product
 from assay.engineer.codegen.program import Convolution, Product, Routine, Spread
 from assay.engineer.cuda.sizes import plan_text
+
+_LARGE = 1024
+"""A matrix of this many rows and columns has 64 tiles of 128 a side, for half of the multiprocessors of an H100."""
+_PART = 512
+"""kPart of routines.cuh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +26,25 @@ class RoutineCall:
     threads: int
 
 
-def called(one: Routine) -> RoutineCall:
-    """The call of a routine."""
+def called(one: Routine, hints: Mapping[str, int]) -> RoutineCall:
+    """The call of a routine; `hints` are the sizes at the task's own axes."""
     if isinstance(one, Product):
-        return _product(one)
+        return _product(one, hints)
     return _convolution(one) if isinstance(one, Convolution) else _spread(one)
 
 
-def _product(one: Product) -> RoutineCall:
+def _product(one: Product, hints: Mapping[str, int]) -> RoutineCall:
+    """Large tiles where both sides fill some; sums in parts where they are long at the task's own sizes."""
+    m, n, k = (hinted(size, hints) for size in (one.m, one.n, one.k))
+    each = 8 if min(m, n) >= _LARGE else 4
     turned = f"{str(one.left_turned).lower()}, {str(one.right_turned).lower()}"
     sizes = [("left", one.left, one.m * one.k), ("right", one.right, one.k * one.n), ("out", one.buffer, one.m * one.n)]
     lines = [f"const int64_t step_{name} = {cpp(sympy.expand(size))};" for name, _, size in sizes]
     operands = ", ".join(f"{buffer} + blockIdx.z * step_{name}" for name, buffer, _ in sizes)
-    lines.append(f"multiply<{turned}>({operands}, {cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)});")
-    grid = [f"cdiv({plan_text(one.n)}, 64)", f"cdiv({plan_text(one.m)}, 64)", plan_text(one.batch)]
+    choices = f"{turned}, {each}, {str(k > _PART).lower()}"
+    lines.append(f"multiply<{choices}>({operands}, {cpp(one.m)}, {cpp(one.n)}, {cpp(one.k)});")
+    tile = 16 * each
+    grid = [f"cdiv({plan_text(one.n)}, {tile})", f"cdiv({plan_text(one.m)}, {tile})", plan_text(one.batch)]
     return RoutineCall(lines, grid, 256)
 
 
