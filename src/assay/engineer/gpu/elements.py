@@ -11,6 +11,9 @@ from assay.engineer.codegen.scalars import Call, Constant, Load, Position, Scala
 from assay.engineer.gpu.frame import Tile
 from assay.engineer.gpu.text import HALVES, TYPES, called, number, size
 
+_COMPARED = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_SMALL = 1 << 30
+
 
 @dataclass(slots=True)
 class Scope:
@@ -90,6 +93,8 @@ class Elements:
             wanted, rest = self.value(condition, scope), self.value(otherwise, scope)
             inner = Scope(scope, scope.lines, {}, wanted)
             return f"tl.where({wanted}, {self.value(body, inner)}, {rest})"
+        if scalar.function in _COMPARED and (plain := _plain(scalar)) is not None:
+            return plain
         return called(scalar, [self.value(a, scope) for a in scalar.arguments])
 
     def _loaded(self, one: Load, scope: Scope) -> str:
@@ -121,6 +126,19 @@ class Elements:
         """Whether a value changes along the second dimension."""
         axes = {axis for where in positions(scalar) for axis in axes_of(where)}
         return bool(axes & set(self._tile.second))
+
+
+def _plain(scalar: Scalar) -> str | None:
+    """A comparison of places and their differences, which need no 64 bits where places need none."""
+    match scalar:
+        case Position(value=value) if isinstance(value, Loop):
+            return str(value.name)
+        case Constant(value=int() as value) if not isinstance(value, bool) and abs(value) < _SMALL:
+            return str(value)
+        case Call(function=name, arguments=(a, b)) if name == "sub" or name in _COMPARED:
+            left, right = _plain(a), _plain(b)
+            return None if left is None or right is None else f"({left} {_COMPARED.get(name, '-')} {right})"
+    return None
 
 
 def label(buffer: Buffer) -> str:

@@ -18,9 +18,13 @@ from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Lookup, Loop, Size
 from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
-from assay.engineer.codegen.scalars import axes_of, positions
+from assay.engineer.gpu.alignment import even_sizes, kernel_steps
+from assay.engineer.gpu.attention import Attention
+from assay.engineer.gpu.attention_text import AttentionText
 from assay.engineer.gpu.elements import label
+from assay.engineer.gpu.fitting import fitting
 from assay.engineer.gpu.nest import Nest, cast, function
+from assay.engineer.gpu.operands import strided_steps
 from assay.engineer.gpu.products import Precision, ProductText
 from assay.engineer.gpu.schedule import Schedule
 from assay.engineer.gpu.source import DeviceSource, LaunchText, device_source
@@ -35,7 +39,7 @@ _NUMBERS = "f64"
 
 
 def write(
-    program: Program, steps: Sequence[Step], schedule: Schedule, precision: Precision = Precision.IEEE,
+    program: Program, steps: Sequence[Step | Attention], schedule: Schedule, precision: Precision = Precision.IEEE,
     named: dict[str, str] | None = None,
 ) -> DeviceSource:  # fmt: skip
     """The file for steps in order. `named` are sizes' expressions in a plan, for those that are no inputs' sizes.
@@ -49,7 +53,12 @@ class _File:
     """One file on its way."""
 
     def __init__(
-        self, program: Program, steps: Sequence[Step], schedule: Schedule, precision: Precision, named: dict[str, str]
+        self,
+        program: Program,
+        steps: Sequence[Step | Attention],
+        schedule: Schedule,
+        precision: Precision,
+        named: dict[str, str],
     ) -> None:
         self._program, self._steps, self._schedule, self._precision = program, steps, schedule, precision
         self._shared = _shared(program, steps)
@@ -63,7 +72,7 @@ class _File:
     def written(self) -> DeviceSource:
         """All of it; once."""
         for number, step in enumerate(self._steps):
-            if isinstance(step, (Kernel, Finished, Product)):
+            if isinstance(step, (Kernel, Finished, Product, Attention)):
                 self._kernel(f"k{number}", step)
             else:
                 raise Unsupported(f"no kernel for a {type(step).__name__.lower()}")
@@ -72,18 +81,20 @@ class _File:
         if len(scratch) > MOST_SCRATCH or len(self._launches) > MOST_LAUNCHES:
             raise Unsupported(f"{len(scratch)} temporaries and {len(self._launches)} launches: too many for a plan")
         sizes = self._sizes | self._spans | {name: text for text, name in self._names.items()}
+        sizes |= fitting(self._program.buffers.values(), self._sizes)
         return device_source(self._kernels, self._launches, sizes, scratch)
 
-    def _kernel(self, name: str, step: Kernel | Finished | Product) -> None:
+    def _kernel(self, name: str, step: Kernel | Finished | Product | Attention) -> None:
         bodies: dict[str, str] = {}
         found: Iterable[Variant]
         if isinstance(step, Kernel):
             step = collapse(step)
-            found = variants(Nest(self._program, step, self._shared), step, self._schedule, self._program.hints)
+            nest = Nest(self._program, step, self._shared)
+            found = variants(nest, self._schedule, self._program.hints)
         else:
-            text = ProductText(self._program, step, self._shared, self._precision)
-            found = text.variants()
-        even = self._even(step)
+            text = self._text(step)
+            found = text.variants(self._schedule)
+        even = _even(step, nest.tile.columns if isinstance(step, Kernel) else sympy.Integer(0))
         for variant in found:
             if variant.body not in bodies:
                 suffix = f"_{len(bodies)}" if bodies else ""
@@ -93,8 +104,13 @@ class _File:
                 self._function(name + suffix, made.buffers, lines, even, tuple(variant.constants))
             self._launch(bodies[variant.body], variant, even)
 
+    def _text(self, step: Finished | Product | Attention) -> ProductText | AttentionText:
+        if isinstance(step, Attention):
+            return AttentionText(self._program, step, self._shared, self._precision)
+        return ProductText(self._program, step, self._shared, self._precision)
+
     def _function(
-        self, name: str, buffers: tuple[str, ...], body: list[str], even: set[str], constants: tuple[str, ...]
+        self, name: str, buffers: tuple[str, ...], body: list[str], even: frozenset[str], constants: tuple[str, ...]
     ) -> None:
         words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(body)))
         sizes = [one for one in self._sizes if one in words]
@@ -109,22 +125,23 @@ class _File:
         self._kernels.append(function(name, [*parameters, *sizes], [*constants, "EVEN", "WIDE"], [*casts, *head], body))
         self._of[name] = (own, sizes)
 
-    def _launch(self, kernel: str, variant: Variant, even: set[str]) -> None:
+    def _launch(self, kernel: str, variant: Variant, even: frozenset[str]) -> None:
         own, sizes = self._of[kernel]
         small = self._small(own)
         aligned = " and ".join(f"{one} % 16 == 0" for one in sizes if one in even)
-        cases = [(variant.when, small, aligned, 1, 0)] if small != "0" else []
+        cases = [(f"fits and ({variant.when})", small, aligned, 1, 0)] if small != "0" else []
         if aligned and cases:
-            cases.append((variant.when, small, f"not ({aligned})", 0, 0))
+            cases.append((f"fits and ({variant.when})", small, f"not ({aligned})", 0, 0))
         if small != "1" and variant.widest:
-            cases.append((variant.when_wide, f"not {small}", "", 0, 1))
+            cases.append((f"fits and ({variant.when_wide})", f"not {small}", "", 0, 1))
         for *conditions, evenly, wide in cases:
-            when = " and ".join(f"({one})" for one in conditions if one not in ("", "1"))
+            when = " and ".join(one for one in conditions if one not in ("", "1")).replace(" and (1)", "")
             kind = "i64" if wide else "i32"
             numbers = [f"{_NUMBERS} {label(b)}" if b.place is Place.NUMBER else label(b) for b in own]
             self._launches.append(LaunchText(
                 kernel, variant.grid, (*numbers, *(f"{kind} {one}" for one in sizes)),
-                {**variant.constants, "EVEN": evenly, "WIDE": wide}, when or "1", variant.warps, variant.stages,
+                {**variant.constants, "EVEN": evenly, "WIDE": wide}, when or "1", variant.warps,
+                variant.stages,
             ))  # fmt: skip
 
     def _small(self, own: Sequence[Buffer]) -> str:
@@ -145,17 +162,14 @@ class _File:
         text = " and ".join(conditions)
         return self._names.setdefault(text, f"narrow{len(self._names) or ''}")
 
-    def _even(self, step: Kernel | Finished | Product) -> set[str]:
-        """Sizes that decide whether rows begin at multiples of 16 elements."""
-        found: set[str] = set()
-        if isinstance(step, Kernel):
-            for one in step.steps:
-                for where in (one.target, *positions(one.body)):
-                    for axis in axes_of(where):
-                        found |= {s.name for s in where.coeff(axis).free_symbols if _is_size(s)}
-            return found
-        product = step.product if isinstance(step, Finished) else step
-        return {s.name for one in (product.n, product.k) for s in one.free_symbols}
+
+def _even(step: Kernel | Finished | Product | Attention, length: Size) -> frozenset[str]:
+    """Sizes whose divisibility by 16 is worth a variant of its own."""
+    if isinstance(step, Kernel):
+        return even_sizes(kernel_steps(step, length))
+    if isinstance(step, Attention):
+        return even_sizes(strided_steps(step.first) | strided_steps(step.second))
+    return even_sizes(strided_steps(step.product if isinstance(step, Finished) else step))
 
 
 def _is_size(symbol: sympy.Symbol) -> bool:
@@ -182,7 +196,7 @@ def _missing(program: Program, words: set[str], sizes: dict[str, str]) -> str:
     return next((s.name for s in sorted(everywhere, key=str) if s.name in words and s.name not in sizes), "")
 
 
-def _shared(program: Program, steps: Sequence[Step]) -> set[str]:
+def _shared(program: Program, steps: Sequence[Step | Attention]) -> set[str]:
     """Temporaries that live between kernels."""
     users: dict[str, set[int]] = {}
     for number, names in enumerate(_used(steps)):
@@ -192,8 +206,11 @@ def _shared(program: Program, steps: Sequence[Step]) -> set[str]:
             if len(where) > 1 and program.buffers[name].place is Place.TEMPORARY}  # fmt: skip
 
 
-def _used(steps: Sequence[Step]) -> Iterator[set[str]]:
+def _used(steps: Sequence[Step | Attention]) -> Iterator[set[str]]:
     for step in steps:
+        if isinstance(step, Attention):
+            yield step.buffers
+            continue
         if isinstance(step, Group):
             raise Unsupported("groups are a CPU's")
         yield set(step.product.buffers) | buffers_of(step.kernel) if isinstance(step, Finished) else buffers_of(step)

@@ -12,14 +12,14 @@ from enum import Enum
 import sympy
 
 from assay.core.dtypes import DType
-from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.finish import Finished
 from assay.engineer.codegen.fuse import Kernel
-from assay.engineer.codegen.index import Loop, Size, hinted
+from assay.engineer.codegen.index import Loop, hinted
 from assay.engineer.codegen.program import Place, Product, Program, Unsupported
 from assay.engineer.gpu.elements import Elements, Scope, label
 from assay.engineer.gpu.frame import Tile, unravelled
-from assay.engineer.gpu.schedule import power_of_two
+from assay.engineer.gpu.operands import operands
+from assay.engineer.gpu.schedule import Schedule, power_of_two
 from assay.engineer.gpu.text import HALVES, size
 from assay.engineer.gpu.variants import Variant
 
@@ -61,31 +61,29 @@ class ProductText:
         used = [name for name in self._elements.used if name != one.buffer]
         return tuple(dict.fromkeys((one.left, one.right, *used, *self._stored)))
 
-    def variants(self) -> Iterator[Variant]:
+    def variants(self, schedule: Schedule) -> Iterator[Variant]:
         """One tile size for each kind of operand; few rows get a tile of few rows.
 
         Halves: 128 x 128 x 64 on 8 warps, whose sums take 64 registers of each thread and whose stages 32 KB each.
-        float32 without tensor cores: 64 x 64 x 16, 32 registers for sums on 4 warps.
+        float32 without tensor cores: 64 x 64 x 32 on 4 warps; with an inner 16 ptxas kept 96 registers and spilled.
         """
         one, halves = self._product, self._dtype in HALVES
         fast = halves or self._precision is not Precision.IEEE
-        most, inner, warps = (128, 64 if halves else 32, 8) if fast else (64, 16, 4)
+        most, inner, warps = (128, 64 if halves else 32, 8) if fast else (64, 32, 4)
         hints = self._program.hints
-        m = power_of_two(hinted(one.m, hints), 16, most)
-        n = power_of_two(hinted(one.n, hints), 16, most)
-        warps = power_of_two(warps * m * n // (most * most), 1, warps)
+        m = schedule.m or power_of_two(hinted(one.m, hints), 16, most)
+        n = schedule.n or power_of_two(hinted(one.n, hints), 16, most)
+        warps = schedule.product_warps or power_of_two(warps * m * n // (most * most), 1, warps)
         tiles = f"cdiv({size(one.m, '')}, {m}) * cdiv({size(one.n, '')}, {n})"
         grid = tiles if one.batch == 1 else f"{size(one.batch, '')} * {tiles}"
-        constants = {"M_TILE": m, "N_TILE": n, "K_TILE": inner, "GROUP": _GROUP}
-        yield Variant("tiled", grid, constants, warps=warps, stages=3 if fast else 2)
+        constants = {"M_TILE": m, "N_TILE": n, "K_TILE": schedule.k or inner, "GROUP": _GROUP}
+        yield Variant("tiled", grid, constants, warps=warps, stages=schedule.stages)
 
     def tiled(self) -> list[str]:
         """The body."""
         one = self._product
         m, n, k = size(one.m), size(one.n), size(one.k)
-        left = self._strides(one.left, one.left_turned, one.m, one.k)
-        right = self._strides(one.right, one.right_turned, one.k, one.n)
-        names = [label(self._program.buffers[name]) for name in (one.left, one.right)]
+        left, right = operands(self._program, one)
         lines = [
             "pid = tl.program_id(0)", "if WIDE:", "    pid = pid.to(tl.int64)",
             f"high = ({m} + M_TILE - 1) // M_TILE", f"wide = ({n} + N_TILE - 1) // N_TILE",
@@ -93,15 +91,15 @@ class ProductText:
             "within_band = pid % (GROUP * wide)", "height = tl.minimum(GROUP, high - band * GROUP)",
             "m = (band * GROUP + within_band % height) * M_TILE + tl.arange(0, M_TILE)[:, None]",
             "n = within_band // height * N_TILE + tl.arange(0, N_TILE)[None, :]", "k = tl.arange(0, K_TILE)",
-            f"a = {names[0]} + batch * {left[0]} + m * {left[1]} + k[None, :] * {left[2]}",
-            f"b = {names[1]} + batch * {right[0]} + k[:, None] * {right[1]} + n * {right[2]}",
+            f"a = {left.name} + {left.at} + m * {left.row} + k[None, :] * {left.column}",
+            f"b = {right.name} + {right.at} + k[:, None] * {right.row} + n * {right.column}",
             "total = tl.full((M_TILE, N_TILE), 0, tl.float32)",
             f"for start in range(0, {k}, K_TILE):",
             f"    there = start + k < {k}",
             f"    x = tl.load(a, mask=(m < {m}) & there[None, :], other=0)",
             f"    y = tl.load(b, mask=there[:, None] & (n < {n}), other=0)",
             f'    total = tl.dot(x, y, total, input_precision="{self._precision.value}")',
-            f"    a += K_TILE * {left[2]}", f"    b += K_TILE * {right[1]}",
+            f"    a += K_TILE * {left.column}", f"    b += K_TILE * {right.row}",
             f"row = batch * {m} + m", f"inside = m < {m}", f"within = n < {n}", "both = inside & within",
             *unravelled("row", self._axes[:-1]), f"{self._axes[-1].name} = n",
         ]  # fmt: skip
@@ -123,16 +121,6 @@ class ProductText:
         where, what = (f"tl.broadcast_to({text}, (M_TILE, N_TILE))"
                        for text in (f"{label(self._program.buffers[buffer])} + {place}", value))  # fmt: skip
         scope.lines.append(f"tl.store({where}, {what}, mask=both)")
-
-    def _strides(self, name: str, turned: bool, rows: Size, columns: Size) -> tuple[str, str, str]:
-        """Of the batch, the rows and the columns of an operand, which lies without gaps or says its own."""
-        buffer = self._program.buffers[name]
-        if not ix.is_contiguous(buffer.shape, buffer.stride):
-            zero: tuple[Size, ...] = (sympy.Integer(0),)
-            batch, row, column = (zero + buffer.stride)[-3:]
-            return size(batch), size(row), size(column)
-        batch, row, column = (rows * columns, *((sympy.Integer(1), rows) if turned else (columns, sympy.Integer(1))))
-        return size(sympy.expand(batch)), size(row), size(column)
 
     def _plain_axes(self) -> tuple[Loop, ...]:
         one = self._product

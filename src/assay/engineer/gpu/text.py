@@ -9,6 +9,7 @@ division and square root round correctly (Triton's `/` and `tl.sqrt` may be 2 un
 from __future__ import annotations
 
 import math
+import re
 
 import sympy
 
@@ -108,7 +109,7 @@ def helpers(text: str) -> str:
     """The helpers that a text calls, and those that they call."""
     found: dict[str, str] = {}
     for name, source in reversed(HELPERS.items()):
-        if f"{name}(" in text + "".join(found.values()) or f", {name}" in text:
+        if re.search(rf"\b{name}\b", text + "".join(found.values())):
             found[name] = source
     return "\n\n".join(found[name] for name in HELPERS if name in found)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from assay.engineer.codegen.fuse import Kernel
 from assay.engineer.codegen.index import Size, hinted
 from assay.engineer.codegen.program import Unsupported
 from assay.engineer.gpu.nest import Nest
@@ -33,7 +32,7 @@ class Variant:
     when_wide: str = "1"
 
 
-def variants(nest: Nest, kernel: Kernel, schedule: Schedule, hints: Mapping[str, int]) -> Iterator[Variant]:
+def variants(nest: Nest, schedule: Schedule, hints: Mapping[str, int]) -> Iterator[Variant]:
     """Of a nest: each size has one."""
     tile = nest.tile
     if not tile.looped:
