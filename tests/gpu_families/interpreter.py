@@ -61,7 +61,7 @@ def run(source, inputs, outputs, weights=(), scalars=()):
     plan = resolve(source.plan, specs["in"], specs["weight"], specs["out"], scalars)
     scratch = [Guarded((size,), (1,), torch.uint8) for size in plan.scratch_bytes]
     tensors["scratch"] = [g.tensor for g in scratch]
-    with loaded(source.text) as module, np.errstate(all="ignore"):
+    with loaded(source.text) as module, exact_bfloat16(), np.errstate(all="ignore"):
         for launch in plan.launches:
             written = source.plan.launches[launch.index]
             arguments = [
@@ -77,3 +77,32 @@ def run(source, inputs, outputs, weights=(), scalars=()):
 def number(kind, raw):
     """A kernel's number from the bytes that a launch passes."""
     return np.frombuffer(raw, np.dtype(kind[0] + str(int(kind[1:]) // 8)))[0].item()
+
+
+@contextmanager
+def exact_bfloat16():
+    """Triton 3.9's interpreter multiplies bfloat16's bits as integers, and cuts where a GPU rounds to nearest, even."""
+    from triton.language import bfloat16, float32
+    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+    dot, cast = InterpreterBuilder.create_dot, InterpreterBuilder.cast_impl
+
+    def meant(handle):
+        if handle.dtype.scalar != bfloat16:
+            return handle.data.astype(np.float32) if handle.data.dtype == np.float16 else handle.data
+        return (handle.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+    def create_dot(self, a, b, d, *_):
+        return TensorHandle(np.matmul(meant(a), meant(b), dtype=d.data.dtype) + d.data, d.dtype.scalar)
+
+    def cast_impl(self, source, kind):
+        if (source.dtype.scalar, kind.scalar) != (float32, bfloat16):
+            return cast(self, source, kind)
+        rounded = torch.from_numpy(np.array(source.data)).to(torch.bfloat16).view(torch.int16).numpy()
+        return TensorHandle(rounded.view(np.uint16), bfloat16)
+
+    InterpreterBuilder.create_dot, InterpreterBuilder.cast_impl = create_dot, cast_impl
+    try:
+        yield
+    finally:
+        InterpreterBuilder.create_dot, InterpreterBuilder.cast_impl = dot, cast
