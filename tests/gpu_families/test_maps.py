@@ -12,6 +12,8 @@ from tests.gpu_families.agreement import agree, drawn, sum_rounds
 from tests.gpu_families.interpreter import run
 
 SMALL = Schedule(tile=64, held=128, lanes=32)
+WIDE = Schedule(tile=512, held=1024, lanes=64)
+"""For what has many elements, each of which takes the interpreter its time."""
 DTYPES = {DType.FLOAT32: torch.float32, DType.FLOAT16: torch.float16, DType.BFLOAT16: torch.bfloat16}
 PYTORCHS = {
     "relu": F.relu, "leaky_relu": F.leaky_relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "silu": F.silu,
@@ -67,12 +69,12 @@ def test_pooling_in_one_to_three_dimensions(window):
     pools = {1: (F.max_pool1d, F.avg_pool1d), 2: (F.max_pool2d, F.avg_pool2d), 3: (F.max_pool3d, F.avg_pool3d)}[dims]
     numbers = {"kernel_size": window.width, "stride": window.step, "padding": window.pad}
     exact = pools[0](x.double(), **numbers)
-    (found,), _ = run(pooling.pool("max", DType.FLOAT32, window, SMALL), [x], [exact.float()])
+    (found,), _ = run(pooling.pool("max", DType.FLOAT32, window, WIDE), [x], [exact.float()])
     assert torch.equal(found.double(), exact)
     for counts in (True, False):
         exact = pools[1](x.double(), **numbers, count_include_pad=counts)
         asked = pooling.Window(window.width, window.step, window.pad, counts_border=counts)
-        (found,), _ = run(pooling.pool("mean", DType.FLOAT32, asked, SMALL), [x], [exact.float()])
+        (found,), _ = run(pooling.pool("mean", DType.FLOAT32, asked, WIDE), [x], [exact.float()])
         agree(found, exact, 5 * torch.ones_like(exact), sum_rounds(9))
 
 
@@ -93,16 +95,16 @@ def test_dilated_and_overhanging_windows():
 
 @pytest.mark.parametrize("dtype", list(DTYPES))
 def test_lookups_copy_and_bags_sum(dtype):
-    for rows, width, n, bag in [(1, 1, 1, 1), (11, 65, 7, 3), (5, 64, 130, 20)]:
+    for rows, width, n, bag in [(1, 1, 1, 1), (11, 65, 7, 3), (5, 64, 30, 20)]:
         table, ids = drawn(rows, width, dtype=DTYPES[dtype]), torch.randint(rows, (n,))
-        (found,), _ = run(lookups.embedding(dtype, (rows, width), SMALL), [ids], [table[ids]], [table])
+        (found,), _ = run(lookups.embedding(dtype, (rows, width), WIDE), [ids], [table[ids]], [table])
         assert torch.equal(found, table[ids])
         bags, factors = torch.randint(rows, (n, bag)), drawn(n, bag, dtype=DTYPES[dtype], seed=1)
         terms = table.double()[bags] * factors.double()[:, :, None]
-        source = lookups.embedding_bag(dtype, (rows, width), None, SMALL, weighted=True)
+        source = lookups.embedding_bag(dtype, (rows, width), None, WIDE, weighted=True)
         (found,), _ = run(source, [bags, factors], [table[bags[:, 0]]], [table])
         agree(found, terms.sum(1), terms.abs().sum(1), sum_rounds(bag) + 1)
-        (found,), _ = run(lookups.embedding_bag(dtype, (rows, width), bag, SMALL, mean=True), [bags], [found], [table])
+        (found,), _ = run(lookups.embedding_bag(dtype, (rows, width), bag, WIDE, mean=True), [bags], [found], [table])
         agree(found, table.double()[bags].mean(1), table.double().abs()[bags].mean(1), sum_rounds(bag) + 1)
 
 
@@ -110,9 +112,7 @@ def test_elements_are_gathered_along_either_dimension():
     x = drawn(7, 65)
     for dim in (0, 1):
         places = torch.randint(x.shape[dim], (5, 9))
-        (found,), _ = run(
-            lookups.gather(DType.FLOAT32, (None, None), dim, SMALL), [x, places], [x[:5, :9].contiguous()]
-        )
+        (found,), _ = run(lookups.gather(DType.FLOAT32, (None, None), dim, WIDE), [x, places], [x[:5, :9].contiguous()])
         assert torch.equal(found, x.gather(dim, places))
 
 
@@ -122,7 +122,7 @@ def test_rows_are_added_in_order_and_nothing_but_them():
         if n:
             more[0] = float("inf")
         exact = base.double().index_add(0, index, more.double())
-        source = lookups.index_add(DType.FLOAT32, (None, None), SMALL)
+        source = lookups.index_add(DType.FLOAT32, (None, None), WIDE)
         first, _ = run(source, [base, index, more], [base])
         size = base.double().abs().index_add(0, index, more.double().abs().nan_to_num(posinf=0))
         agree(first[0], exact, size, sum_rounds(n) + n / 32)

@@ -129,7 +129,7 @@ class _File:
         own, sizes = self._of[kernel]
         small = self._small(own)
         aligned = " and ".join(f"{one} % 16 == 0" for one in sizes if one in even)
-        cases = [(f"fits and ({variant.when})", small, aligned, 1, 0)] if small != "0" else []
+        cases = [(f"fits and ({variant.when})", small, aligned, 1, 0)] if small != "0" and variant.narrow else []
         if aligned and cases:
             cases.append((f"fits and ({variant.when})", small, f"not ({aligned})", 0, 0))
         if small != "1" and variant.widest:

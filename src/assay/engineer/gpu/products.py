@@ -74,10 +74,19 @@ class ProductText:
         m = schedule.m or power_of_two(hinted(one.m, hints), 16, most)
         n = schedule.n or power_of_two(hinted(one.n, hints), 16, most)
         warps = schedule.product_warps or power_of_two(warps * m * n // (most * most), 1, warps)
+        k = schedule.k or inner
+        yield self._variant(m, n, k, warps, schedule.stages, widest=False)
+        # Places of 64 bits take twice the registers.
+        yield self._variant(min(m, 64 if fast else 32), min(n, 64), min(k, 32), 4, 2, narrow=False)
+
+    def _variant(
+        self, m: int, n: int, k: int, warps: int, stages: int, *, narrow: bool = True, widest: bool = True
+    ) -> Variant:
+        one = self._product
         tiles = f"cdiv({size(one.m, '')}, {m}) * cdiv({size(one.n, '')}, {n})"
         grid = tiles if one.batch == 1 else f"{size(one.batch, '')} * {tiles}"
-        constants = {"M_TILE": m, "N_TILE": n, "K_TILE": schedule.k or inner, "GROUP": _GROUP}
-        yield Variant("tiled", grid, constants, warps=warps, stages=schedule.stages)
+        constants = {"M_TILE": m, "N_TILE": n, "K_TILE": k, "GROUP": _GROUP}
+        return Variant("tiled", grid, constants, warps=warps, stages=stages, narrow=narrow, widest=widest)
 
     def tiled(self) -> list[str]:
         """The body."""

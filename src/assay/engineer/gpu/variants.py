@@ -20,7 +20,10 @@ _SQUARE = 32
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """`body` names a method that writes it. `widest`: it also serves what needs 64-bit places, when `when_wide`."""
+    """`body` names the method that writes it.
+
+    It serves places of 32 bits where it is `narrow`, and those of 64 where `widest`, then under `when_wide`.
+    """
 
     body: str
     grid: str
@@ -28,6 +31,7 @@ class Variant:
     when: str = "1"
     warps: int = 4
     stages: int = 3
+    narrow: bool = True
     widest: bool = True
     when_wide: str = "1"
 
@@ -91,4 +95,4 @@ def _variant(
     widest: bool = True,
 ) -> Variant:  # fmt: skip
     return Variant(body, nest.tile.grid(rows, block), {"ROWS": rows, "BLOCK": block}, when, warps or schedule.warps,
-                   schedule.stages, widest)  # fmt: skip
+                   schedule.stages, widest=widest)  # fmt: skip
