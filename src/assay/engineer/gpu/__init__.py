@@ -1,0 +1,1 @@
+"""Kernels for NVIDIA's GPUs as Triton: source text and a launch plan, written without Triton and without a GPU."""
