@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from assay.core.sources import Candidate
+from assay.engineer.codegen.program import Unsupported
 from assay.engineer.proposers.generators import CPP, AnySchedule, Generator, text_of
+from assay.errors import CandidateError
 from assay.search import Idea, Kind, Request
 
 _TRIES = 40
@@ -22,10 +24,10 @@ class Codegen:
     proposed, and what an earlier run did, it sees in the request.
     """
 
-    name = "codegen"
-
-    def __init__(self, write: Callable[[AnySchedule], Candidate], generator: Generator = CPP) -> None:
-        self._write, self._generator = write, generator
+    def __init__(
+        self, write: Callable[[AnySchedule], Candidate], generator: Generator = CPP, name: str = "codegen"
+    ) -> None:
+        self._write, self._generator, self.name = write, generator, name
         self._proposed: set[AnySchedule] = set()
         self._texts: set[str] = set()
 
@@ -38,7 +40,10 @@ class Codegen:
                 return None
             schedule, parents = found
             self._proposed.add(schedule)
-            candidate = self._write(schedule)
+            try:
+                candidate = self._write(schedule)
+            except (Unsupported, CandidateError):  # unfused, for example, a plan may have too many launches
+                continue
             if (text := text_of(candidate)) not in self._texts:
                 self._texts.add(text)
                 return Idea(candidate, self.name, parents, self._generator.words(schedule))

@@ -16,11 +16,15 @@ from assay.engineer.cuda import generate as cuda
 from assay.engineer.cuda import schedule as cuda_schedule
 from assay.engineer.cuda.schedule import DeviceSchedule
 from assay.engineer.graph import Graph
-from assay.errors import InputError
+from assay.engineer.triton import generate as triton
+from assay.engineer.triton import schedule as triton_schedule
+from assay.engineer.triton.schedule import Schedule as TritonSchedule
+from assay.errors import CandidateError, InputError
 
-AnySchedule = Schedule | DeviceSchedule
-HEAD = "// schedule "
-"""How a generated file, or the line after its launch plan, begins."""
+AnySchedule = Schedule | DeviceSchedule | TritonSchedule
+_SPOKEN = {Language.CPP: "C++", Language.CUDA: "CUDA", Language.TRITON: "Triton"}
+HEADS = ("// schedule ", "# schedule ")
+"""How the line begins on which a generated file says how it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,11 @@ class Generator:
 
     def schedule_of(self, candidate: Candidate) -> AnySchedule | None:
         """How a candidate was generated, whoever proposed it; None where its file does not say."""
-        line = next((line for line in candidate.files[0].text.splitlines() if line.startswith(HEAD)), None)
+        line = next((line for line in candidate.files[0].text.splitlines() if line.startswith(HEADS)), None)
         if line is None or candidate.language is not self.language:
             return None
         try:
-            return self.kind.from_json(json.loads(line.removeprefix(HEAD)))
+            return self.kind.from_json(json.loads(line.partition(" schedule ")[2]))
         except (ValueError, TypeError):
             return None
 
@@ -74,7 +78,20 @@ CUDA = Generator(
 """For NVIDIA's GPUs: 768 schedules."""
 
 
-_SPOKEN = {Language.CPP: "C++", Language.CUDA: "CUDA"}
+def _triton(graph: Graph, schedule: TritonSchedule, name: str) -> Candidate:
+    return triton.generate(graph, schedule).candidate(name)
+
+
+TRITON = Generator(
+    Language.TRITON,
+    (
+        TritonSchedule(), TritonSchedule(tile=2048), TritonSchedule(held=1024), TritonSchedule(keep=True),
+        TritonSchedule(lanes=128), TritonSchedule(m=32, n=32), TritonSchedule(m=128, n=64, product_warps=8),
+        TritonSchedule(apart=True),
+    ),
+    triton_schedule.CHOICES, TritonSchedule, _triton,
+)  # fmt: skip
+"""The same in Triton, with tensor cores for half precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,7 @@ def writer_for(graph: Graph, task_name: str, generator: Generator = CPP) -> Writ
     writer = Writer(generator, graph, task_name)
     try:
         writer(generator.starts[0])
-    except Unsupported as error:
+    except (Unsupported, CandidateError) as error:
         raise InputError(
             f"no {_SPOKEN[generator.language]} kernel can be generated for this task", value=str(error),
             rule="see docs/engineer.md", next_step="judge a kernel of your own with assay judge",
@@ -106,4 +123,4 @@ def writer_for(graph: Graph, task_name: str, generator: Generator = CPP) -> Writ
 def text_of(candidate: Candidate) -> str:
     """What it says, without the line on how it was generated: two schedules may write the same."""
     lines = candidate.files[0].text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(HEAD)) + " ".join(candidate.flags)
+    return "".join(line for line in lines if not line.startswith(HEADS)) + " ".join(candidate.flags)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,14 @@ from assay.engineer.language.meter import Meter
 from assay.engineer.language.recorded import Recorded
 from assay.engineer.proposers.archived import Archived
 from assay.engineer.proposers.codegen import Codegen
-from assay.engineer.proposers.generators import CPP, CUDA, writer_for
+from assay.engineer.proposers.generators import CPP, CUDA, TRITON, Writer, writer_for
 from assay.engineer.proposers.language_model import KernelWriter, ScheduleChooser
 from assay.engineer.proposers.tuner import Tuner
 from assay.errors import InputError
 from assay.machine.survey import read_facts
 from assay.search import Proposer
 
+_GENERATING: dict[str, type[Codegen] | type[Tuner]] = {"codegen": Codegen, "tuner": Tuner}
 NAMES = ("codegen", "tuner", "archive", "llm")
 """The generator's own steps, its choices tuned by a model of the scores, certified kernels, language models."""
 
@@ -82,18 +85,29 @@ def make_proposers(
     if on_device and "llm" in names:
         raise InputError("language models write C++ here and no CUDA yet", value="--device cuda with --llm",
                          next_step="leave --llm out, or judge their kernels with assay judge")  # fmt: skip
-    generator = CUDA if on_device else CPP
-    archived = Archived(archive, graph, task, generator) if archive else None
+    archived = Archived(archive, graph, task, CUDA if on_device else CPP) if archive else None
     proposers: list[Proposer] = []
-    if generated := [kind for kind in (Codegen, Tuner) if kind.name in names]:
-        write = writer_for(graph, task.name, generator)
-        proposers += [kind(write, generator) for kind in generated]
+    if generated := [name for name in _GENERATING if name in names]:
+        for write in _writers(graph, task.name, on_device=on_device):
+            suffix = "-triton" if write.generator is TRITON else ""
+            proposers += [_GENERATING[name](write, write.generator, name + suffix) for name in generated]
     if archived is not None and "archive" in names:
         proposers.append(archived)
     if "llm" in names:
         example = archived.likest_source() if archived is not None else ""
         proposers += _language_models(task, graph, models, example)
     return proposers
+
+
+def _writers(graph: Graph, name: str, *, on_device: bool) -> list[Writer]:
+    """One for each generator that has all of the graph's operators; the first one's lack is an error."""
+    if not on_device:
+        return [writer_for(graph, name, CPP)]
+    writers = [writer_for(graph, name, CUDA)]
+    if importlib.util.find_spec("triton") is not None:
+        with contextlib.suppress(InputError):
+            writers.append(writer_for(graph, name, TRITON))
+    return writers
 
 
 def _language_models(task: Task, graph: Graph, models: Models, example: str) -> list[Proposer]:

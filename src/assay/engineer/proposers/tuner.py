@@ -18,7 +18,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from assay.core.sources import Candidate
+from assay.engineer.codegen.program import Unsupported
 from assay.engineer.proposers.generators import CPP, AnySchedule, Generator, text_of
+from assay.errors import CandidateError
 from assay.search import Idea, Request
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ class Tuner:
     that was evaluated went into it.
     """
 
-    name = "tuner"
-
-    def __init__(self, write: Callable[[AnySchedule], Candidate], generator: Generator = CPP) -> None:
-        self._write, self._generator = write, generator
+    def __init__(
+        self, write: Callable[[AnySchedule], Candidate], generator: Generator = CPP, name: str = "tuner"
+    ) -> None:
+        self._write, self._generator, self.name = write, generator, name
 
     def propose(self, request: Request) -> Idea | None:
         """A start that is untried, else the model's draw; None where only what is known was drawn."""
@@ -48,7 +50,10 @@ class Tuner:
         for schedule in chain(generator.starts, _drawn(request, generator)):
             if schedule in tried:
                 continue
-            candidate = self._write(schedule)
+            try:
+                candidate = self._write(schedule)
+            except (Unsupported, CandidateError):  # unfused, for example, a plan may have too many launches
+                continue
             if text_of(candidate) not in known:
                 return Idea(candidate, self.name, (), generator.words(schedule))
         return None
