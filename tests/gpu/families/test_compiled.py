@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from assay.engineer.triton.families.matmul import Product, matmul
 from assay.engineer.triton.families.pointwise import ACTIVATIONS, pointwise
 from assay.engineer.triton.products import Precision
 
-pytestmark = pytest.mark.compiled
-ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.compiled,
+    pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: pip install assay[gpu]"),
+]
+ROOT = Path(__file__).parents[3]
 SHARED_BYTES = 227 << 10
 """The most that one program has on an H100: CUDA C++ Programming Guide, table of technical specifications."""
 ROWS = (None, None)

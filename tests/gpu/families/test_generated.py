@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import assay.tasks
 from assay.core.sources import Language
 from assay.engineer.graph import read_graph
 from assay.engineer.proposers.generators import TRITON, text_of, writer_for
-from assay.engineer.tracer import trace
+from assay.engineer.tracer import trace, trace_model
+from assay.engineer.triton import emit
 from assay.engineer.triton.generate import generate
 from assay.engineer.triton.schedule import USUAL, Schedule
 from assay.errors import InputError
 from assay.tasks.load import load_task
-from tests.gpu.families.agreement import UNIT
+from tests.gpu.families.agreement import UNIT, agree, sum_rounds
 from tests.gpu.families.interpreter import run
 
 FOLDER = Path(assay.tasks.__file__).with_name("builtin")
 ALL = sorted(path.stem for path in FOLDER.glob("*.py"))
-WITHOUT = {"conv2d_backward", "conv2d_bias_relu", "conv2d_groupnorm_silu", "conv_transpose2d", "pointwise_conv_bn",
-           "resnet_block"}  # fmt: skip
-"""Convolutions with full products over channels."""
-SOME = ("bias_gelu_scale", "causal_attention", "channels_last", "cross_entropy_backward", "csr_spmm", "group_norm",
+SOME = ("bias_gelu_scale", "causal_attention", "channels_last", "conv2d_bias_relu", "conv_transpose2d",
+        "cross_entropy_backward", "csr_spmm", "group_norm",
         "layer_norm_backward", "linear_gelu", "log_softmax", "max_pool2d", "segment_mean", "squeeze_excite",
         "swiglu_block", "transpose_2d")  # fmt: skip
 """One or two of each kind; the others with -m slow."""
@@ -77,9 +77,7 @@ def check(name, schedule):
         assert errors[0] <= 4 * errors[1] + 8 * UNIT * (true[finite].abs().max() if finite.any() else 0)
 
 
-@pytest.mark.parametrize(
-    "name", [*SOME, *(pytest.param(n, marks=pytest.mark.slow) for n in ALL if n not in {*SOME, *WITHOUT})]
-)
+@pytest.mark.parametrize("name", [*SOME, *(pytest.param(n, marks=pytest.mark.slow) for n in ALL if n not in SOME)])
 def test_a_traced_graph_is_as_exact_as_pytorch(name):
     check(name, USUAL)
 
@@ -91,15 +89,9 @@ def test_schedules_change_nothing_but_the_speed(name, schedule):
 
 
 @pytest.mark.slow
-def test_all_graphs_but_those_with_convolutions_have_candidates():
-    reasons = {}
+def test_all_built_in_graphs_have_candidates():
     for name in ALL:
-        try:
-            writer_for(graph_of(name), name, TRITON)
-        except InputError as error:
-            reasons[name] = error.value
-    assert set(reasons) == WITHOUT
-    assert all("convolution" in reason for reason in reasons.values())
+        assert writer_for(graph_of(name), name, TRITON)(TRITON.starts[0]).files
 
 
 def test_candidates_differ_and_say_how_they_were_made():
@@ -110,3 +102,52 @@ def test_candidates_differ_and_say_how_they_were_made():
         assert each.language is Language.TRITON
         assert TRITON.schedule_of(each) is not None
         assert "import torch" not in each.files[0].text
+
+
+def test_a_graph_without_a_kernel_says_why():
+    with pytest.raises(InputError, match="lgamma"):
+        writer_for(traced(torch.lgamma, lambda n: [torch.rand(n, 3)], {"n": 8}), "lgamma", TRITON)
+
+
+def traced(model, get_inputs, axes):
+    return read_graph(json.loads(json.dumps(trace_model(torch, model, get_inputs, axes))))
+
+
+CONVOLUTIONS = {
+    "plain": (nn.Conv2d, {"kernel_size": 3, "padding": 1}), "stepping": (nn.Conv2d, {"kernel_size": 3, "stride": 2}),
+    "dilated": (nn.Conv2d, {"kernel_size": (2, 3), "dilation": 2, "padding": (0, 1), "bias": False}),
+    "grouped": (nn.Conv2d, {"kernel_size": 3, "groups": 2}), "a line": (nn.Conv1d, {"kernel_size": 5, "stride": 3}),
+    "a space": (nn.Conv3d, {"kernel_size": 2}), "points": (nn.Conv2d, {"kernel_size": 1}),
+    "turned": (nn.ConvTranspose2d, {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}),
+    "turned, grouped": (nn.ConvTranspose1d, {"kernel_size": 4, "stride": 2, "padding": 1, "groups": 2}),
+    "turned, spread": (nn.ConvTranspose2d, {"kernel_size": (3, 7), "padding": (1, 0), "dilation": (1, 2)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(CONVOLUTIONS))
+def test_convolutions_of_all_kinds(name):
+    kind, choices = CONVOLUTIONS[name]
+    dims = next(d for d in (1, 2, 3) if f"{d}d" in kind.__name__)
+    torch.manual_seed(0)
+    model = kind(4, 6, **choices).eval()
+    source = generate(traced(model, lambda batch: [torch.randn(batch, 4, *(6, 5, 7)[-dims:])], {"batch": 4}), USUAL)
+    x = torch.randn(3, 4, *(6, 5, 7)[-dims:])
+    exact = copy.deepcopy(model).double()(x.double()).detach()
+    inner = copy.deepcopy(model).double()
+    for parameter in inner.parameters():
+        parameter.data.abs_()
+    weights = [each.detach() for each in model.state_dict().values()]
+    (found,), _ = run(source, [x], [exact.float()], weights)
+    agree(found, exact, inner(x.double().abs()).detach(), sum_rounds(4 * 21) + 8)
+
+
+@pytest.mark.parametrize("name", ["softmax", "linear_gelu", "causal_attention", "conv2d_bias_relu", "index_add"])
+def test_places_beyond_32_bits_take_kernels_of_their_own(name, monkeypatch):
+    """As if 8 elements were more than 32 bits reach."""
+    before = generate(graph_of(name), USUAL).plan.launches
+    monkeypatch.setattr(emit, "_NARROW", 8)
+    source = generate(graph_of(name), USUAL)
+    wide = [dict(launch.constants)["WIDE"] for launch in source.plan.launches]
+    assert 1 in wide
+    assert len(before) >= len(wide)
+    check(name, USUAL)

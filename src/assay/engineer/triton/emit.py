@@ -18,10 +18,11 @@ from assay.engineer.codegen.finish import Finished, Step
 from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
 from assay.engineer.codegen.index import Lookup, Loop, Size
-from assay.engineer.codegen.program import Buffer, Place, Product, Program, Unsupported
+from assay.engineer.codegen.program import Buffer, Convolution, Place, Product, Program, Spread, Unsupported
 from assay.engineer.triton.alignment import even_sizes, kernel_steps
 from assay.engineer.triton.attention import Attention
 from assay.engineer.triton.attention_text import AttentionText
+from assay.engineer.triton.convolutions import ConvolutionText
 from assay.engineer.triton.elements import label
 from assay.engineer.triton.fitting import fitting
 from assay.engineer.triton.nest import Nest, cast, function
@@ -33,6 +34,8 @@ from assay.engineer.triton.text import size
 from assay.engineer.triton.variants import Variant, variants
 from assay.launch.plan import MOST_LAUNCHES, MOST_SCRATCH
 
+Whole = Finished | Product | Attention | Convolution | Spread
+"""Steps that have a text of their own."""
 _NARROW = 1 << 31
 """Elements that a 32-bit place reaches."""
 _ELEMENTS = {
@@ -78,7 +81,7 @@ class _File:
     def written(self) -> DeviceSource:
         """All of it; once."""
         for number, step in enumerate(self._steps):
-            if isinstance(step, (Kernel, Finished, Product, Attention)):
+            if isinstance(step, (Kernel, Finished, Product, Attention, Convolution, Spread)):
                 self._kernel(f"k{number}", step)
             else:
                 raise Unsupported(f"no kernel for a {type(step).__name__.lower()}")
@@ -93,7 +96,7 @@ class _File:
         types = {name: kind for name, kind in kinds.items() if name in used and kind != "fp32"}
         return device_source(self._kernels, self._launches, sizes, scratch, types)
 
-    def _kernel(self, name: str, step: Kernel | Finished | Product | Attention) -> None:
+    def _kernel(self, name: str, step: Kernel | Whole) -> None:
         bodies: dict[str, str] = {}
         found: Iterable[Variant]
         if isinstance(step, Kernel):
@@ -113,7 +116,9 @@ class _File:
                 self._function(name + suffix, made.buffers, lines, even, tuple(variant.constants))
             self._launch(bodies[variant.body], variant, even)
 
-    def _text(self, step: Finished | Product | Attention) -> ProductText | AttentionText:
+    def _text(self, step: Whole) -> ProductText | AttentionText | ConvolutionText:
+        if isinstance(step, (Convolution, Spread)):
+            return ConvolutionText(self._program, step, self._precision)
         if isinstance(step, Attention):
             return AttentionText(self._program, step, self._shared, self._precision)
         return ProductText(self._program, step, self._shared, self._precision)
@@ -172,10 +177,12 @@ class _File:
         return self._names.setdefault(text, f"narrow{len(self._names) or ''}")
 
 
-def _even(step: Kernel | Finished | Product | Attention, length: Size) -> frozenset[str]:
+def _even(step: Kernel | Whole, length: Size) -> frozenset[str]:
     """Sizes whose divisibility by 16 is worth a variant of its own."""
     if isinstance(step, Kernel):
         return even_sizes(kernel_steps(step, length))
+    if isinstance(step, (Convolution, Spread)):
+        return even_sizes((ix.product(step.out_sizes),))
     if isinstance(step, Attention):
         return even_sizes(strided_steps(step.first) | strided_steps(step.second))
     return even_sizes(strided_steps(step.product if isinstance(step, Finished) else step))
