@@ -6,6 +6,7 @@ of the terms, four times the float32 reference's own error, and several times wh
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import random
@@ -106,7 +107,7 @@ def _changed(value: Any, family: str) -> Any:
         case "deep":  # below every number that stands in for minus infinity; eight bits of x are left
             x = x * 2.0**16 - 2.0**31
         case "blank":
-            x = x * (torch.rand(x.shape[:-1] + (1,)) < 0.6).float()
+            x = x * (torch.rand((*x.shape[:-1], 1)) < 0.6).float()
         case "sparse":
             x = torch.where(torch.rand(x.shape) < 0.9, torch.zeros(()), x)
         case "rising":
@@ -168,8 +169,6 @@ class Case:
 
 
 def _wide(model: torch.nn.Module) -> torch.nn.Module:
-    import copy
-
     return copy.deepcopy(model).double()
 
 
@@ -208,4 +207,3 @@ def _specs(tensors: list[Tensor]) -> list[TensorSpec]:
         TensorSpec(f"t{i}", DType(str(t.dtype).removeprefix("torch.")), tuple(t.shape), tuple(t.stride()))
         for i, t in enumerate(tensors)
     ]
-

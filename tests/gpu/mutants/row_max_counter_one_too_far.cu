@@ -16,8 +16,7 @@ arguments = ["in0", "partial", "out0", "i32 columns"]
 // task: row_max
 // from: row_max_last_block
 // category: stale_state
-// bug: A wrapping counter in device memory replaces the cleared one, and wraps one too late: wrong from the second call
-// on.
+// bug: A wrapping counter in device memory wraps one too late: right on the first call only.
 
 __device__ unsigned arrived[3072];
 
