@@ -25,15 +25,20 @@ class EmulatedBuilder:
         (source,) = [file.path for file in candidate.files if file.path.endswith(".cu")]
         kernels = find_plan(candidate.files).kernels
         wrappers = "".join(
-            f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t s, void** p) '
-            f"{{ emulation::launch({name}, g, b, s, p); }}\n"
+            f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t s, void** p) {{ '
+            f"cuda_on_cpu::launch(&cuda_on_cpu::Wrapped<&{name}>::call, p, {{g[0], g[1], g[2]}}, {{b[0], b[1], b[2]}}, "
+            "s, 0); }\n"
             for name in kernels
         )
         unit, target = self._folder / "unit.cpp", self._folder / "module.so"
-        # Dynamic shared memory is declared without a size, which C++ does not know.
-        text = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* \2 = (\1*)emulation::shared_memory.data();",
+        # Dynamic shared memory is declared without a size, which C++ does not know. Templates' variables cannot lie in
+        # one section with others', so that they are not filled with random bytes before each block here.
+        text = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* const \2 = (\1*)cuda_on_cpu::dynamic_shared;",
                       (self._folder / source).read_text())  # fmt: skip
-        unit.write_text(f'#include "{HERE}/cuda_on_cpu.h"\n{text}\n{wrappers}')
+        unit.write_text(
+            f'#include "{HERE}/cuda_on_cpu.h"\n#undef __shared__\n#define __shared__ static\n{text}\n'
+            f'#include "{HERE}/job.h"\n{wrappers}'
+        )
         done = subprocess.run(
             ["g++", "-std=c++17", "-O1", "-w", "-fPIC", "-shared", str(unit), "-o", str(target)],
             capture_output=True, text=True, check=False,

@@ -1,190 +1,504 @@
-// CUDA C++ on an x86-64 processor, for tests: a block's threads are fibers of one thread, which change where they wait.
+// Enough of CUDA C++ to run kernels of device code on a CPU: one fiber for each thread of a block, block after block.
 //
-// It shows whether kernels compute the right numbers, also where threads wait for each other and exchange values. It
-// shows nothing of speed, and little of races: fibers change at barriers and shuffles only, always in the same order.
-#pragma once
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+// For tests of trusted files only; it isolates nothing. What it makes visible: uninitialised shared memory (random
+// bytes before each block), accesses past a buffer (unmapped pages, checked margins), misaligned vectors (trapped by
+// the sanitiser), a missing barrier (greedy schedules that let some threads run ahead of all others), and lanes that
+// take part in no exchange (random bits are read from them). What it cannot show: threads that meet within one
+// statement (lost updates), weak memory order, blocks that wait for each other, and the rounding of the GPU's
+// approximations.
+#ifndef CUDA_ON_CPU_H
+#define CUDA_ON_CPU_H
 
-#include <cmath>
-#include <limits>
-#include <utility>
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <type_traits>
 #include <vector>
 
-struct Uint3 {
-  uint32_t x, y, z;
-};
-
-namespace emulation {
-
-constexpr size_t kStack = 256 << 10;
-
-struct Fiber {
-  void* stack_pointer;
-  std::vector<char> stack = std::vector<char>(kStack);
-  Uint3 thread;
-  bool done;
-};
-
-// Saves the registers that a call must keep on the present stack, and goes on with another.
-extern "C" void emulation_switch(void** from, void* to);
-asm(R"(
-.text
-.local emulation_switch
-.type emulation_switch, @function
-emulation_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-)");
-
-inline void* scheduler;
-inline std::vector<Fiber> fibers;
-inline size_t current, alive;
-inline std::vector<int> waiting;        // threads of a warp at its barrier; the last element is the block's
-inline std::vector<unsigned> passed;    // how often each barrier has opened
-inline std::vector<uint64_t> exchange;  // what a thread gives in a shuffle
-inline std::vector<char> shared_memory;
-
-inline size_t warp_of(size_t thread) {
-  return thread / 32;
-}
-inline int members(size_t barrier) {
-  int count = 0;
-  for (size_t i = 0; i < fibers.size(); i++)
-    count += !fibers[i].done && (barrier == waiting.size() - 1 || warp_of(i) == barrier);
-  return count;
-}
-inline void yield() {
-  emulation_switch(&fibers[current].stack_pointer, scheduler);
-}
-inline void wait(size_t barrier) {
-  const unsigned before = passed[barrier];
-  waiting[barrier]++;
-  while (passed[barrier] == before) {
-    if (waiting[barrier] >= members(barrier)) {
-      waiting[barrier] = 0;
-      passed[barrier]++;
-      break;
-    }
-    yield();
-  }
-}
-
-template <class T>
-T shuffled(T value, int source) {
-  static_assert(sizeof(T) <= 8, "a register or two");
-  const size_t warp = warp_of(current);
-  memcpy(&exchange[current], &value, sizeof(T));
-  wait(warp);
-  const size_t from = warp * 32 + static_cast<size_t>(source);
-  T found = value;
-  if (source >= 0 && source < 32 && from < exchange.size()) memcpy(&found, &exchange[from], sizeof(T));
-  wait(warp);
-  return found;
-}
-
-}  // namespace emulation
-
-inline Uint3 blockIdx, blockDim, gridDim;
-#define threadIdx (::emulation::fibers[::emulation::current].thread)
 #define __global__
 #define __device__
 #define __host__
+#define __constant__
 #define __forceinline__ inline
-#define __restrict__
-#define __shared__ static
 #define __launch_bounds__(...)
-#define __align__(bytes) __attribute__((aligned(bytes)))
-inline void __syncthreads() {
-  emulation::wait(emulation::waiting.size() - 1);
+#define __align__(n) __attribute__((aligned(n)))
+#define __shared__ static __attribute__((section("emulated_shared")))
+#define __CUDA_ARCH__ 900
+
+struct uint3 {
+  unsigned x, y, z;
+};
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+};
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+inline float2 make_float2(float x, float y) {
+  return {x, y};
 }
-inline void __syncwarp(unsigned = 0xffffffffu) {
-  emulation::wait(emulation::warp_of(emulation::current));
+inline float4 make_float4(float x, float y, float z, float w) {
+  return {x, y, z, w};
 }
-template <class T>
-T __shfl_xor_sync(unsigned, T value, int mask) {
-  return emulation::shuffled(value, static_cast<int>(emulation::current % 32) ^ mask);
-}
-template <class T>
-T __shfl_up_sync(unsigned, T value, unsigned delta) {
-  return emulation::shuffled(value, static_cast<int>(emulation::current % 32) - static_cast<int>(delta));
-}
-template <class T>
-T __shfl_down_sync(unsigned, T value, unsigned delta) {
-  return emulation::shuffled(value, static_cast<int>(emulation::current % 32) + static_cast<int>(delta));
-}
-template <class T>
-T __shfl_sync(unsigned, T value, int lane) {
-  return emulation::shuffled(value, lane);
+inline int2 make_int2(int x, int y) {
+  return {x, y};
 }
 
-namespace emulation {
+// The start and end of all __shared__ variables, from the linker; null where a kernel has none.
+extern "C" {
+extern char __start_emulated_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")));
+}
 
-template <class... A>
-struct Call {
-  static inline void (*kernel)(A...);
-  static inline void** parameters;
-  template <size_t... I>
-  static void run(std::index_sequence<I...>) {
-    kernel(*static_cast<A*>(parameters[I])...);
-  }
-  static void fiber() {
-    run(std::index_sequence_for<A...>{});
-    fibers[current].done = true;
-    alive--;
-    yield();
-  }
+namespace cuda_on_cpu {
+
+constexpr int kMostThreads = 1024;
+constexpr size_t kStackBytes = 64 << 10;
+constexpr size_t kPage = 4096;
+
+enum class State { kReady, kAtBlock, kAtWarp, kDone };
+
+struct Thread {
+  uint3 index;
+  int lane, warp;
+  int rank;  // its place in the schedule
+  State state;
+  unsigned mask;      // of the warp barrier at which it waits
+  unsigned together;  // the lanes with which it left the last warp barrier
+  uint64_t slot;      // what it shows to its warp, or its vote in a block
+  bool started;
+  ucontext_t first;
+  jmp_buf later;
 };
 
-template <class... A>
-void block(void (*kernel)(A...), void** parameters) {
-  Call<A...>::kernel = kernel;
-  Call<A...>::parameters = parameters;
-  alive = fibers.size();
-  for (size_t i = 0; i < fibers.size(); i++) {
-    Fiber& one = fibers[i];
-    one.done = false;
-    // As if it had been left at its entry, where a call leaves the stack eight bytes short of a multiple of sixteen.
-    void** top = reinterpret_cast<void**>((reinterpret_cast<uintptr_t>(one.stack.data()) + kStack) & ~uintptr_t(15));
-    *--top = nullptr;
-    *--top = reinterpret_cast<void*>(Call<A...>::fiber);
-    one.stack_pointer = top - 6;
+inline Thread threads[kMostThreads];
+inline Thread* current;
+inline int thread_count;
+inline int first_rank;        // no thread of a lower rank can run
+inline int at_block, done;    // how many wait at the block's barrier, and have ended
+inline unsigned waiting[32];  // of each warp: lanes at a warp barrier
+inline unsigned ended[32];    // and lanes that have ended
+inline dim3 grid_size, block_size;
+inline uint3 block_index;
+inline char* dynamic_shared;
+inline size_t dynamic_shared_bytes;
+inline ucontext_t scheduler_first;
+inline jmp_buf scheduler_later;
+inline void (*body)(void**);
+inline void** body_arguments;
+inline uint64_t random_state = 88172645463325252ull;
+
+[[noreturn]] inline void fail(const char* what) {
+  fprintf(stderr, "emulation: %s\n", what);
+  exit(3);
+}
+
+inline uint64_t random_bits() {  // xorshift64
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  return random_state ^= random_state << 17;
+}
+
+inline void fill_randomly(char* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 8) {
+    const uint64_t bits = random_bits();
+    memcpy(from + i, &bits, std::min<size_t>(8, bytes - i));
   }
-  std::fill(waiting.begin(), waiting.end(), 0);
-  while (alive > 0)
-    for (current = 0; current < fibers.size(); current++)
-      if (!fibers[current].done) emulation_switch(&scheduler, fibers[current].stack_pointer);
 }
 
-template <class... A>
-void launch(void (*kernel)(A...), const uint32_t* grid, const uint32_t* threads, uint32_t shared, void** parameters) {
-  gridDim = {grid[0], grid[1], grid[2]}, blockDim = {threads[0], threads[1], threads[2]};
-  const size_t count = size_t(threads[0]) * threads[1] * threads[2];
-  if (fibers.size() != count) fibers = std::vector<Fiber>(count);
-  waiting.assign((count + 31) / 32 + 1, 0);
-  passed.assign(waiting.size(), 0);
-  exchange.assign((count + 31) / 32 * 32, 0);
-  shared_memory.assign(shared + 16, 0x5A);
-  for (size_t i = 0; i < count; i++)
-    fibers[i].thread = {uint32_t(i % threads[0]), uint32_t(i / threads[0] % threads[1]),
-                        uint32_t(i / threads[0] / threads[1])};
-  for (blockIdx.z = 0; blockIdx.z < gridDim.z; blockIdx.z++)
-    for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
-      for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++) block(kernel, parameters);
+inline void pause_thread() {
+  Thread* self = current;
+  if (_setjmp(self->later) == 0) _longjmp(scheduler_later, 1);
 }
 
-}  // namespace emulation
+inline void release(Thread* thread) {
+  thread->state = State::kReady;
+  first_rank = std::min(first_rank, thread->rank);
+}
+
+inline void release_block_if_complete() {
+  if (at_block == 0 || at_block + done < thread_count) return;
+  at_block = 0;
+  for (int i = 0; i < thread_count; i++)
+    if (threads[i].state == State::kAtBlock) release(&threads[i]);
+}
+
+// All lanes of a mask leave together once each of them waits or has ended.
+inline void release_warp_if_complete(int warp, unsigned mask) {
+  if (mask & ~(waiting[warp] | ended[warp])) return;
+  const unsigned together = mask & waiting[warp];
+  waiting[warp] &= ~together;
+  for (unsigned left = together; left != 0; left &= left - 1) {
+    Thread* thread = &threads[warp * 32 + __builtin_ctz(left)];
+    thread->together = together;
+    release(thread);
+  }
+}
+
+inline void block_barrier() {
+  current->state = State::kAtBlock;
+  at_block++;
+  release_block_if_complete();
+  pause_thread();
+}
+
+inline void warp_barrier(unsigned mask) {
+  if (!(mask >> current->lane & 1)) fail("a lane takes part in a warp operation whose mask leaves it out");
+  const int absent = 32 - std::min(32, thread_count - current->warp * 32);  // of a block's last warp
+  current->state = State::kAtWarp;
+  current->mask = mask & 0xffffffffu >> absent;
+  waiting[current->warp] |= 1u << current->lane;
+  release_warp_if_complete(current->warp, current->mask);
+  pause_thread();
+}
+
+// What lane `from` of the warp shows, random bits where it shows nothing, after all lanes of the mask have met.
+template <typename T>
+T exchange(unsigned mask, T value, int from) {
+  static_assert(sizeof(T) <= 8);
+  current->slot = 0;
+  memcpy(&current->slot, &value, sizeof(T));
+  warp_barrier(mask);
+  uint64_t bits = random_bits();
+  if (current->together >> from & 1) bits = threads[current->warp * 32 + from].slot;
+  warp_barrier(mask);
+  T found;
+  memcpy(&found, &bits, sizeof(T));
+  return found;
+}
+
+template <typename Combine>
+unsigned warp_fold(unsigned mask, unsigned value, Combine combine) {
+  current->slot = value;
+  warp_barrier(mask);
+  unsigned found = 0;
+  bool any = false;
+  for (int lane = 0; lane < 32; lane++) {
+    if (!(current->together >> lane & 1)) continue;
+    const unsigned shown = static_cast<unsigned>(threads[current->warp * 32 + lane].slot);
+    found = any ? combine(found, shown, lane) : combine(0u, shown, lane | 64);
+    any = true;
+  }
+  warp_barrier(mask);
+  return found;
+}
+
+inline int block_count(int vote) {
+  current->slot = vote != 0;
+  block_barrier();
+  int found = 0;
+  for (int i = 0; i < thread_count; i++) found += threads[i].state != State::kDone && threads[i].slot != 0;
+  block_barrier();
+  return found;
+}
+
+inline void end_thread() {
+  const int warp = current->warp;
+  current->state = State::kDone;
+  done++;
+  ended[warp] |= 1u << current->lane;
+  release_block_if_complete();
+  for (unsigned left = waiting[warp]; left != 0; left &= left - 1)
+    release_warp_if_complete(warp, threads[warp * 32 + __builtin_ctz(left)].mask);
+}
+
+// A fiber serves block after block.
+inline void fiber_main() {
+  for (;;) {
+    body(body_arguments);
+    end_thread();
+    pause_thread();
+  }
+}
+
+inline void run_until_it_waits(Thread* thread) {
+  current = thread;
+  if (_setjmp(scheduler_later) != 0) return;
+  if (thread->started) _longjmp(thread->later, 1);
+  thread->started = true;
+  swapcontext(&scheduler_first, &thread->first);
+}
+
+// The block's threads in the order of `order`: always the first that can run, so that it gets as far ahead as it can.
+inline void run_block(const std::vector<int>& order) {
+  while (done < thread_count) {
+    while (first_rank < thread_count && threads[order[first_rank]].state != State::kReady) first_rank++;
+    if (first_rank == thread_count) fail("deadlock: every thread waits at a barrier that others never reach");
+    run_until_it_waits(&threads[order[first_rank]]);
+  }
+}
+
+inline char* stack_of(int number) {
+  static char* stacks = nullptr;
+  if (stacks == nullptr) {
+    stacks = static_cast<char*>(mmap(nullptr, kStackBytes * kMostThreads, PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (stacks == MAP_FAILED) fail("no memory for stacks");
+  }
+  return stacks + number * kStackBytes;
+}
+
+inline void make_fiber(int number) {
+  Thread& t = threads[number];
+  t.lane = number % 32, t.warp = number / 32;
+  getcontext(&t.first);
+  t.first.uc_stack.ss_sp = stack_of(number);
+  t.first.uc_stack.ss_size = kStackBytes;
+  t.first.uc_link = nullptr;
+  makecontext(&t.first, fiber_main, 0);
+}
+
+inline void prepare_threads(const std::vector<int>& order) {
+  static int made = 0;
+  for (; made < thread_count; made++) make_fiber(made);
+  first_rank = at_block = done = 0;
+  for (int i = 0; i < 32; i++) waiting[i] = ended[i] = 0;
+  for (int rank = 0; rank < thread_count; rank++) {
+    const unsigned n = order[rank];
+    Thread& t = threads[n];
+    t.index = {n % block_size.x, n / block_size.x % block_size.y, n / (block_size.x * block_size.y)};
+    t.rank = rank, t.state = State::kReady;
+  }
+}
+
+inline void shuffle(std::vector<int>& order) {
+  for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random_bits() % i]);
+}
+
+// Schedule 0 lets low numbers run ahead, 1 high ones, and others shuffle threads and blocks.
+inline std::vector<int> ordered(int count, int schedule) {
+  std::vector<int> order(count);
+  for (int i = 0; i < count; i++) order[i] = schedule == 1 ? count - 1 - i : i;
+  if (schedule > 1) shuffle(order);
+  return order;
+}
+
+inline void set_dynamic_shared(size_t bytes) {
+  static char* area = nullptr;
+  constexpr size_t kArea = 256 << 10;
+  if (area == nullptr) {
+    area = static_cast<char*>(mmap(nullptr, kArea + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (area == MAP_FAILED || mprotect(area + kArea, kPage, PROT_NONE) != 0) fail("no shared memory");
+  }
+  dynamic_shared_bytes = (bytes + 15) / 16 * 16;
+  dynamic_shared = area + kArea - dynamic_shared_bytes;
+}
+
+inline void launch(void (*kernel)(void**), void** arguments, dim3 grid, dim3 block, size_t shared, int schedule) {
+  body = kernel, body_arguments = arguments, grid_size = grid, block_size = block;
+  thread_count = static_cast<int>(block.x * block.y * block.z);
+  set_dynamic_shared(shared);
+  for (int number : ordered(static_cast<int>(grid.x * grid.y * grid.z), schedule)) {
+    const unsigned n = number;
+    block_index = {n % grid.x, n / grid.x % grid.y, n / (grid.x * grid.y)};
+    if (__start_emulated_shared != nullptr)
+      fill_randomly(__start_emulated_shared, __stop_emulated_shared - __start_emulated_shared);
+    fill_randomly(dynamic_shared, dynamic_shared_bytes);
+    const std::vector<int> order = ordered(thread_count, schedule);
+    prepare_threads(order);
+    run_block(order);
+  }
+}
+
+}  // namespace cuda_on_cpu
+
+#define threadIdx (cuda_on_cpu::current->index)
+#define blockIdx (cuda_on_cpu::block_index)
+#define blockDim (cuda_on_cpu::block_size)
+#define gridDim (cuda_on_cpu::grid_size)
+#define warpSize 32
+
+inline void __syncthreads() {
+  cuda_on_cpu::block_barrier();
+}
+inline int __syncthreads_count(int vote) {
+  return cuda_on_cpu::block_count(vote);
+}
+inline int __syncthreads_or(int vote) {
+  return cuda_on_cpu::block_count(vote) != 0;
+}
+inline int __syncthreads_and(int vote) {
+  return cuda_on_cpu::block_count(!vote) == 0;
+}
+inline void __syncwarp(unsigned mask = 0xffffffffu) {
+  cuda_on_cpu::warp_barrier(mask);
+}
+inline void __threadfence() {}
+inline void __threadfence_block() {}
+
+template <typename T>
+T __shfl_sync(unsigned mask, T value, int from, int width = 32) {
+  const int lane = cuda_on_cpu::current->lane;
+  return cuda_on_cpu::exchange(mask, value, lane / width * width + (from & (width - 1)));
+}
+template <typename T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+  const int lane = cuda_on_cpu::current->lane, from = lane - static_cast<int>(delta);
+  return cuda_on_cpu::exchange(mask, value, from < lane / width * width ? lane : from);
+}
+template <typename T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
+  const int lane = cuda_on_cpu::current->lane, from = lane + static_cast<int>(delta);
+  return cuda_on_cpu::exchange(mask, value, from >= (lane / width + 1) * width ? lane : from);
+}
+template <typename T>
+T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32) {
+  const int lane = cuda_on_cpu::current->lane, from = lane ^ bits;
+  return cuda_on_cpu::exchange(mask, value, from >= (lane / width + 1) * width ? lane : from);
+}
+inline unsigned __ballot_sync(unsigned mask, int vote) {
+  return cuda_on_cpu::warp_fold(mask, vote != 0, [](unsigned sum, unsigned shown, int lane) {
+    return (lane & 64 ? 0u : sum) | shown << (lane & 31);
+  });
+}
+inline int __any_sync(unsigned mask, int vote) {
+  return __ballot_sync(mask, vote) != 0;
+}
+inline int __all_sync(unsigned mask, int vote) {
+  return __ballot_sync(mask, !vote) == 0;
+}
+inline unsigned __reduce_add_sync(unsigned mask, unsigned value) {
+  return cuda_on_cpu::warp_fold(mask, value, [](unsigned sum, unsigned shown, int) { return sum + shown; });
+}
+inline unsigned __reduce_max_sync(unsigned mask, unsigned value) {
+  return cuda_on_cpu::warp_fold(mask, value, [](unsigned top, unsigned shown, int) { return std::max(top, shown); });
+}
+inline unsigned __reduce_min_sync(unsigned mask, unsigned value) {
+  return cuda_on_cpu::warp_fold(mask, value,
+                                [](unsigned low, unsigned s, int lane) { return lane & 64 ? s : std::min(low, s); });
+}
+
+template <typename T, typename V>
+T atomicAdd(T* place, V value) {
+  const T old = *place;
+  *place = old + static_cast<T>(value);
+  return old;
+}
+template <typename T, typename V>
+T atomicMax(T* place, V value) {
+  const T old = *place;
+  *place = std::max(old, static_cast<T>(value));
+  return old;
+}
+template <typename T, typename V>
+T atomicMin(T* place, V value) {
+  const T old = *place;
+  *place = std::min(old, static_cast<T>(value));
+  return old;
+}
+template <typename T, typename V>
+T atomicExch(T* place, V value) {
+  const T old = *place;
+  *place = static_cast<T>(value);
+  return old;
+}
+template <typename T, typename V>
+T atomicCAS(T* place, V expected, V value) {
+  const T old = *place;
+  if (old == static_cast<T>(expected)) *place = static_cast<T>(value);
+  return old;
+}
+inline unsigned atomicInc(unsigned* place, unsigned limit) {
+  const unsigned old = *place;
+  *place = old >= limit ? 0 : old + 1;
+  return old;
+}
+
+template <typename To, typename From>
+To emulated_bits(From value) {
+  To found;
+  memcpy(&found, &value, sizeof(To));
+  return found;
+}
+inline int __float_as_int(float v) {
+  return emulated_bits<int>(v);
+}
+inline unsigned __float_as_uint(float v) {
+  return emulated_bits<unsigned>(v);
+}
+inline float __int_as_float(int v) {
+  return emulated_bits<float>(v);
+}
+inline float __uint_as_float(unsigned v) {
+  return emulated_bits<float>(v);
+}
+inline float __expf(float v) {
+  return exp2f(v * 1.4426950408889634f);
+}
+inline float __logf(float v) {
+  return log2f(v) * 0.6931471805599453f;
+}
+inline float __fdividef(float a, float b) {
+  return a / b;
+}
+inline float __frcp_rn(float v) {
+  return 1.0f / v;
+}
+inline float __fsqrt_rn(float v) {
+  return sqrtf(v);
+}
+inline float __fadd_rn(float a, float b) {
+  return a + b;
+}
+inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
+inline float __fmaf_rn(float a, float b, float c) {
+  return fmaf(a, b, c);
+}
+inline float rsqrtf(float v) {
+  return 1.0f / sqrtf(v);
+}
+inline int __popc(unsigned v) {
+  return __builtin_popcount(v);
+}
+inline int __ffs(int v) {
+  return __builtin_ffs(v);
+}
+inline int __clz(int v) {
+  return v == 0 ? 32 : __builtin_clz(static_cast<unsigned>(v));
+}
+template <typename T>
+T __ldg(const T* place) {
+  return *place;
+}
+template <typename T>
+T __ldcs(const T* place) {
+  return *place;
+}
+template <typename T>
+void __stcs(T* place, T value) {
+  *place = value;
+}
+template <typename A, typename B>
+std::common_type_t<A, B> min(A a, B b) {
+  using T = std::common_type_t<A, B>;
+  return static_cast<T>(b) < static_cast<T>(a) ? static_cast<T>(b) : static_cast<T>(a);
+}
+template <typename A, typename B>
+std::common_type_t<A, B> max(A a, B b) {
+  using T = std::common_type_t<A, B>;
+  return static_cast<T>(a) < static_cast<T>(b) ? static_cast<T>(b) : static_cast<T>(a);
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* launch.toml
+[sizes]
+tokens = "in0.shape[1]"
+
+[[launch]]
+kernel = "embedding"
+grid = ["in0.numel"]
+block = [64]
+arguments = ["in0", "weight0", "weight1", "out0", "i32 tokens"]
+*/
+// task: embedding
+// style: a block of 64 threads for each token, vectors of four
+// story: The order of the weights is the state's: the position comes first, then the table.
+
+extern "C" __global__ void __launch_bounds__(64)
+    embedding(const long long* __restrict__ ids, const float4* __restrict__ position, const float4* __restrict__ table,
+              float4* __restrict__ y, int tokens) {
+  const long long token = blockIdx.x;
+  const float4 row = table[ids[token] * 64 + threadIdx.x];
+  const float4 at = position[token % tokens * 64 + threadIdx.x];
+  y[token * 64 + threadIdx.x] =
+      make_float4(row.x * 16.0f + at.x, row.y * 16.0f + at.y, row.z * 16.0f + at.z, row.w * 16.0f + at.w);
+}

@@ -1,0 +1,29 @@
+/* launch.toml
+[sizes]
+count = "in0.numel"
+
+[[launch]]
+kernel = "gelu_grid_stride"
+grid = ["min(cdiv(count, 1024), 528)"]
+block = [256]
+arguments = ["in0", "out0", "i64 count"]
+*/
+// task: gelu
+// from: gelu_grid_stride
+// category: approximation
+// bug: The tanh approximation instead of the exact form; they differ by 5e-4 at most.
+
+__device__ __forceinline__ float gelu(float v) {
+  return 0.5f * v * (1.0f + tanhf(0.7978845608028654f * (v + 0.044715f * v * v * v)));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    gelu_grid_stride(const float* __restrict__ x, float* __restrict__ y, long long count) {
+  const long long vectors = count / 4, stride = static_cast<long long>(gridDim.x) * blockDim.x;
+  const long long first = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (long long i = first; i < vectors; i += stride) {
+    const float4 v = reinterpret_cast<const float4*>(x)[i];
+    reinterpret_cast<float4*>(y)[i] = make_float4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w));
+  }
+  for (long long i = 4 * vectors + first; i < count; i += stride) y[i] = gelu(x[i]);
+}
