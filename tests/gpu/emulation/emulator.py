@@ -96,7 +96,8 @@ def build(text: str, plan: LaunchPlan, folder: Path) -> Emulated:
         f"int main() {{ return cuda_on_cpu::serve({{{table}}}); }}\n"
     )
     program = folder / "program"
-    command = ["g++", *FLAGS, f"-I{FOLDER}", f"-I{folder}", "-o", str(program), str(folder / "program.cpp")]
+    places = (FOLDER, FOLDER / "headers", folder)
+    command = ["g++", *FLAGS, *(f"-I{place}" for place in places), "-o", str(program), str(folder / "program.cpp")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         raise EmulationError(done.stderr[-2000:])

@@ -23,6 +23,7 @@ from tests.gpu.corpora import task_path
 
 EPS = 2.0**-23
 EDGES = (1, 2, 3, 5, 7, 16, 31, 32, 33, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 1000, 1023, 1024, 1025)
+_CAP = {torch.float32: 2.0**-9, torch.bfloat16: 2.0**-3}
 MOST_ELEMENTS = 12_000
 """Of a drawn shape, so that the emulation takes a fraction of a second."""
 
@@ -195,7 +196,7 @@ def _grant(own: Tensor, exact: Tensor, moved: Tensor, terms: int) -> Tensor:
     nearby = ((moved - exact).abs().nan_to_num(0.0, 0.0, 0.0) / unit).max()
     floor = (64 + 8 * terms**0.5) * EPS / max(torch.finfo(own.dtype).eps, EPS) + 2
     units = torch.maximum(torch.maximum(4 * mine, (8 + terms**0.5 / 2) * nearby), torch.tensor(floor))
-    return units.clamp(max=2.0**-9 / EPS) * unit
+    return torch.minimum(units * unit, _CAP[own.dtype] * scale)
 
 
 def _listed(found: Any) -> list[Tensor]:

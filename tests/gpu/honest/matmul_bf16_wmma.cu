@@ -13,7 +13,7 @@ arguments = ["in0", "in1", "out0", "i32 m", "i32 n", "i32 k"]
 // task: matmul_bf16
 // style: tensor cores through wmma, tiles padded with zeros, float32 sums
 // story: Four warps with a 32 x 32 quarter each; results go through shared memory so that edges are cut exactly.
-// not emulated: tensor cores
+
 #include <cuda_bf16.h>
 #include <mma.h>
 

@@ -13,7 +13,7 @@ arguments = ["in0", "in1", "in2", "out0", "i32 m", "i32 n", "i32 k"]
 // task: matmul_bias_relu
 // style: asynchronous copies into two stages of shared memory
 // story: The next tiles are on their way while the present ones are multiplied; bias and ReLU follow in registers.
-// not emulated: asynchronous copies
+
 #include <cuda_pipeline.h>
 
 constexpr int kTile = 32, kDepth = 16;

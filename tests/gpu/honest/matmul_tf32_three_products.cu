@@ -13,7 +13,7 @@ arguments = ["in0", "in1", "out0", "i32 m", "i32 n", "i32 k"]
 // task: matmul
 // style: tensor cores at float32's precision: each number split in two of TF32, three products
 // story: The product of the two remainders is below float32's rounding; sums often move to plain registers.
-// not emulated: tensor cores
+
 #include <mma.h>
 
 namespace wmma = nvcuda::wmma;

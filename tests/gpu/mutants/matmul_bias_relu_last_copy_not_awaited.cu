@@ -14,8 +14,8 @@ arguments = ["in0", "in1", "in2", "out0", "i32 m", "i32 n", "i32 k"]
 // from: matmul_bias_relu_pipelined
 // category: missing_sync
 // bug: Always leaves one copy under way, so the last tile is multiplied before it is sure to have come.
-// not emulated: asynchronous copies
 // race: shows where a product has one tile only, and by luck elsewhere
+
 #include <cuda_pipeline.h>
 
 constexpr int kTile = 32, kDepth = 16;

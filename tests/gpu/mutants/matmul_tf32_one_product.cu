@@ -14,7 +14,7 @@ arguments = ["in0", "in1", "out0", "i32 m", "i32 n", "i32 k"]
 // from: matmul_tf32_three_products
 // category: precision
 // bug: The two products with the remainders are left out: plain TF32 in a float32 task.
-// not emulated: tensor cores
+
 #include <mma.h>
 
 namespace wmma = nvcuda::wmma;

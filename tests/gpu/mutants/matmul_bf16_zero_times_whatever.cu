@@ -12,9 +12,9 @@ arguments = ["in0", "in1", "out0", "i32 m", "i32 n", "i32 k"]
 */
 // task: matmul_bf16
 // from: matmul_bf16_wmma
-// category: precision
-// bug: The sums are rounded to bfloat16 after every step of 32, rather than once at the end.
-// not emulated: tensor cores
+// category: out_of_bounds
+// bug: The second factor's rows past its end are read, and zeros of the first stand against them.
+
 #include <cuda_bf16.h>
 #include <mma.h>
 
@@ -41,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(128)
     }
     for (int i = threadIdx.x; i < kTile * kDepth; i += 128) {
       const int inner = i / kTile, column = i % kTile;
-      const bool inside = depth + inner < k && first + column < n;
+      const bool inside = first + column < n;
       right[inner][column] =
           inside ? b[static_cast<long long>(depth + inner) * n + first + column] : __float2bfloat16(0.0f);
     }
@@ -56,10 +56,6 @@ extern "C" __global__ void __launch_bounds__(128)
       for (int i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++) wmma::mma_sync(sum[i][j], x[i], y[j], sum[i][j]);
     }
-    for (auto& row : sum)
-      for (auto& fragment : row)
-        for (int i = 0; i < fragment.num_elements; i++)
-          fragment.x[i] = __bfloat162float(__float2bfloat16(fragment.x[i]));
     __syncthreads();
   }
   for (int i = 0; i < 2; i++)
