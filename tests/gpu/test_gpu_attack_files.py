@@ -41,6 +41,13 @@ MISMATCHED = {"parameters_beyond_the_plan"}
 needs_nvcc = pytest.mark.skipif(cubin.NVCC is None, reason="no nvcc: pip or apt can install CUDA's compiler alone")
 
 
+COMPILED = [
+    *HONEST[::3],
+    *(pytest.param(one, marks=pytest.mark.slow) for one in [*HONEST, *MUTANTS] if one not in HONEST[::3]),
+]
+"""A third of the honest kernels; the others in the slow lane."""
+
+
 def each(corpus):
     return pytest.mark.parametrize("one", corpus, ids=lambda one: one.name)
 
@@ -132,7 +139,7 @@ def check_without_compiler(one):
     """Its plan, then its flags; the builder's list for C++ lets none of these pass either."""
     resolved(one.plan(), one.facts["task"], False)
     source = SourceFile(one.unit.name, one.unit.read_text())
-    check_flags(Candidate(one.name, Language.CPP, (source,), "kernel", one.flags))
+    check_flags(Candidate(one.name, Language.CUDA, (source,), "kernel", one.flags))
 
 
 @each([exploit for exploit in DEVICE if exploit.facts["build"] in ("compiles", "fails")])
@@ -211,7 +218,7 @@ def test_the_bugs_are_of_many_kinds_and_the_readme_explains_each():
     assert [category for category in sorted(categories) if f"`{category}`" not in readme] == []
 
 
-@each(HONEST + MUTANTS)
+@pytest.mark.parametrize("one", COMPILED, ids=lambda one: one.name)
 @needs_nvcc
 def test_a_kernel_compiles_and_its_plan_fits_its_parameters(one, tmp_path):
     done = compile_quietly(one.path, tmp_path)
