@@ -94,6 +94,15 @@ def test_extremes_give_nan_where_one_is_and_infinities_count():
             agree(found, exact, exact.abs() + 32, sum_rounds(length))
 
 
+@pytest.mark.parametrize("length", [127, 300])
+def test_variances_far_from_zero_keep_their_digits(length):
+    """A mean of 1e5 is rounded by up to 4e-3, which the sum of squares about it has to be corrected for."""
+    x = drawn(3, length, spread=False) + 1e5
+    for operation in ("var", "std"):
+        found, exact = reduced(operation, DType.FLOAT32, x, (1,))
+        agree(found, exact, exact, sum_rounds(length))
+
+
 def test_tensors_are_read_where_they_lie_and_calls_that_do_not_fit_launch_nothing():
     from assay.errors import CandidateError
 
