@@ -20,8 +20,8 @@ PYTORCHS = {
     "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "softplus": F.softplus, "mish": F.mish,
     "hardswish": F.hardswish, "elu": F.elu, "square_relu": lambda x: F.relu(x) ** 2,
 }  # fmt: skip
-HARD = [0.0, -0.0, 1e-30, -1e-30, 1e-5, 0.3, -0.49, 0.51, 3.0, -3.0, 9.5, 14.0, 19.9, 20.1, -21.0, 88.0, -88.0, 1e4, -1e4,
-        float("inf"), float("nan")]  # fmt: skip
+HARD = [0.0, -0.0, 1e-30, -1e-30, 1e-5, 0.3, -0.49, 0.51, 3.0, -3.0, 9.5, 14.0, 19.9, 20.1, -21.0, 88.0, -88.0, 1e4,
+        -1e4, float("inf"), float("nan")]  # fmt: skip
 CANCELS = {"gelu": 4, "gelu_tanh": 40, "mish": 4, "hardswish": 4}
 """Sizes of what cancels, over the element: erf(x) + 1 for negative x, with what is rounded before the tanh."""
 

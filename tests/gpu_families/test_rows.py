@@ -94,6 +94,19 @@ def test_extremes_give_nan_where_one_is_and_infinities_count():
             agree(found, exact, exact.abs() + 32, sum_rounds(length))
 
 
+@pytest.mark.parametrize("operation", ["sum", "max", "mean"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 300), (70, 33)])
+def test_long_reductions_in_parts_are_the_same_whatever_their_length(operation, shape):
+    """At sizes that a sketch does not know, a reduction of everything is split; parts may be empty."""
+    x = drawn(*shape)
+    found, exact = reduced(operation, DType.FLOAT32, x, (0, 1), Schedule(tile=64, held=128, parts=8))
+    agree(found, exact, size_of(operation, x.double(), (0, 1), exact), sum_rounds(x.numel()))
+    source = reductions.reduction(operation, DType.FLOAT32, (None, None), (0, 1), Schedule(parts=8))
+    assert len({launch.kernel for launch in source.plan.launches}) > 2
+    again, _ = run(source, [x], [torch.empty(())])
+    assert torch.equal(again[0], run(source, [x], [torch.empty(())])[0][0])
+
+
 @pytest.mark.parametrize("length", [127, 300])
 def test_variances_far_from_zero_keep_their_digits(length):
     """A mean of 1e5 is rounded by up to 4e-3, which the sum of squares about it has to be corrected for."""

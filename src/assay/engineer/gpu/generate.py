@@ -15,6 +15,7 @@ from assay.engineer.gpu.products import Precision
 from assay.engineer.gpu.scatters import without_scatters
 from assay.engineer.gpu.schedule import Schedule
 from assay.engineer.gpu.source import DeviceSource
+from assay.engineer.gpu.splitting import with_splits
 from assay.engineer.graph import Graph
 
 HEAD = "# schedule "
@@ -26,7 +27,7 @@ def generate(graph: Graph, schedule: Schedule, precision: Precision = Precision.
     program = without_scatters(lower(graph, keep=schedule.keep))
     _shape_outputs(program, graph)
     steps = with_attention(program, finished(fuse(program, apart=schedule.apart)))
-    made = write(program, steps, schedule, precision)
+    made = write(program, with_splits(program, steps, schedule), schedule, precision)
     return DeviceSource(f"{made.text}\n{HEAD}{json.dumps(schedule.to_json())}\n", made.plan)
 
 

@@ -21,6 +21,7 @@ STARTS = (
     Schedule(m=32, n=32),
     Schedule(m=128, n=64, product_warps=8),
     Schedule(apart=True),
+    Schedule(parts=1),
 )
 """Tried first: the usual one, and one step into each direction that depends on the sizes."""
 
@@ -39,14 +40,14 @@ def propose(graph: Graph, name: str, precision: Precision = Precision.IEEE) -> P
     float32 products keep all bits unless the caller, who knows what the task grants, gives another precision.
     """
     found: dict[str, Candidate] = {}
+    reasons: list[str] = []
     for schedule in STARTS:
         try:
             source = generate(graph, schedule, precision)
         except (Unsupported, CandidateError) as error:
-            if schedule is USUAL:
-                return Proposal((), str(error))
-            continue  # Unfused, a plan may have too many launches, for example.
+            reasons.append(str(error))  # Unfused, a plan may have too many launches, for example.
+            continue
         body = source.text.partition(HEAD)[0]
         if body not in found:
             found[body] = source.candidate(name)
-    return Proposal(tuple(found.values()))
+    return Proposal(tuple(found.values()), "" if found else reasons[0])

@@ -34,6 +34,7 @@ from assay.engineer.gpu.products import Precision
 from assay.engineer.gpu.scatters import without_scatters
 from assay.engineer.gpu.schedule import Schedule
 from assay.engineer.gpu.source import DeviceSource
+from assay.engineer.gpu.splitting import with_splits
 from assay.engineer.gpu.text import HALVES
 from assay.engineer.graph import Graph
 
@@ -112,13 +113,8 @@ class Sketch:
     def source(self, schedule: Schedule, precision: Precision = Precision.IEEE) -> DeviceSource:
         """The candidate's file; once."""
         program = without_scatters(self.lowering.program)
-        return write(
-            program,
-            with_attention(program, finished(fuse(program, apart=schedule.apart))),
-            schedule,
-            precision,
-            self.sizes,
-        )
+        steps = with_attention(program, finished(fuse(program, apart=schedule.apart)))
+        return write(program, with_splits(program, steps, schedule), schedule, precision, self.sizes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
