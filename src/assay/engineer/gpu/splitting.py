@@ -20,6 +20,7 @@ from assay.engineer.codegen.index import Loop, Size
 from assay.engineer.codegen.program import Buffer, Kind, Place, Program, Statement
 from assay.engineer.codegen.scalars import Scalar, call, constant, load, loads, position, rebuilt
 from assay.engineer.codegen.schedule import Schedule as HostSchedule
+from assay.engineer.gpu.frame import contiguous_axis
 from assay.engineer.gpu.schedule import Schedule, power_of_two
 from assay.engineer.gpu.text import start
 
@@ -50,7 +51,7 @@ def _parts(program: Program, kernel: Kernel, schedule: Schedule) -> int:
     )  # fmt: skip
     if not kernel.reduced or not plain:
         return 1
-    form = Form(program, kernel, set(), HostSchedule())
+    form = Form(program, kernel, set(), HostSchedule(), contiguous_axis(kernel))
     length = form.hinted(ix.product(axis.size for axis in kernel.reduced))
     programs = form.hinted(ix.product(axis.size for axis in kernel.outer))
     if form.by_lanes:
