@@ -11,7 +11,7 @@ from assay.engineer.gpu.schedule import Schedule
 from tests.gpu_families.agreement import agree, drawn, sum_rounds
 from tests.gpu_families.interpreter import run
 
-SMALL = Schedule(tile=64, held=128, lanes=32)
+SMALL = Schedule(tile=64, held=128, lanes=32, parts=4)
 WIDE = Schedule(tile=512, held=1024, lanes=64)
 """For what has many elements, each of which takes the interpreter its time."""
 DTYPES = {DType.FLOAT32: torch.float32, DType.FLOAT16: torch.float16, DType.BFLOAT16: torch.bfloat16}

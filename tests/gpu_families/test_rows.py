@@ -10,7 +10,7 @@ from assay.engineer.gpu.schedule import Schedule
 from tests.gpu_families.agreement import agree, drawn, sum_rounds
 from tests.gpu_families.interpreter import run
 
-SMALL = Schedule(tile=64, held=128, lanes=32)
+SMALL = Schedule(tile=64, held=128, lanes=32, parts=4)
 """Rows beyond 128 are looped over in tiles of 128."""
 SIZES = [(1, 1), (3, 63), (5, 64), (2, 65), (17, 7), (2, 127), (2, 129), (1, 300), (0, 5)]
 """A tile and one more or less, primes, many short rows, looped rows, no row."""
