@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,26 @@ def test_convolutions_of_all_kinds(name):
     weights = [each.detach() for each in model.state_dict().values()]
     (found,), _ = run(source, [x], [exact.float()], weights)
     agree(found, exact, inner(x.double().abs()).detach(), sum_rounds(4 * 21) + 8)
+
+
+def test_many_rows_are_added_to_few_in_parts():
+    """The parts' edges are masks around the masks of what is addressed to a row."""
+
+    def model(base, index, rows):
+        return base.index_add(0, index, rows)
+
+    def inputs(n, width):
+        return [torch.randn(2, width), torch.randint(2, (n,)), torch.randn(n, width)]
+
+    source = generate(traced(model, inputs, {"n": 4096, "width": 8}), USUAL)
+    assert len(source.plan.kernels) > 1
+    for n in (1, 5, 300):
+        base, index, rows = inputs(n, 7)
+        exact = base.double().index_add(0, index, rows.double())
+        (found,), _ = run(source, [base, index, rows], [base])
+        agree(found, exact, base.double().abs().index_add(0, index, rows.double().abs()), sum_rounds(n) + 4)
+    text = source.text.partition("def k0(")[2].partition("@triton.jit")[0]
+    assert re.search(r"(x\d+) = x\d+ & x\d+\n.*mask=\w+ & \1", text, re.DOTALL), "a row is read outside of its part"
 
 
 @pytest.mark.parametrize("name", ["softmax", "linear_gelu", "causal_attention", "conv2d_bias_relu", "index_add"])

@@ -10,7 +10,7 @@ from assay.engineer.triton.schedule import Schedule
 from tests.gpu.families.agreement import agree, drawn, sum_rounds
 from tests.gpu.families.interpreter import run
 
-SMALL = Schedule(tile=64, held=128, lanes=32)
+SMALL = Schedule(tile=64, held=128, lanes=32, parts=4)
 """Rows beyond 128 are looped over in tiles of 128."""
 SIZES = [(1, 1), (3, 63), (5, 64), (2, 65), (17, 7), (2, 127), (2, 129), (1, 300), (0, 5)]
 """A tile and one more or less, primes, many short rows, looped rows, no row."""
@@ -92,6 +92,28 @@ def test_extremes_give_nan_where_one_is_and_infinities_count():
         for operation in ("max", "min", "logsumexp"):
             found, exact = reduced(operation, DType.FLOAT32, x, (1,))
             agree(found, exact, exact.abs() + 32, sum_rounds(length))
+
+
+@pytest.mark.parametrize("operation", ["sum", "max", "mean"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 300), (70, 33)])
+def test_long_reductions_in_parts_are_the_same_whatever_their_length(operation, shape):
+    """At sizes that a sketch does not know, a reduction of everything is split; parts may be empty."""
+    x = drawn(*shape)
+    found, exact = reduced(operation, DType.FLOAT32, x, (0, 1), Schedule(tile=64, held=128, parts=8))
+    agree(found, exact, size_of(operation, x.double(), (0, 1), exact), sum_rounds(x.numel()))
+    source = reductions.reduction(operation, DType.FLOAT32, (None, None), (0, 1), Schedule(parts=8))
+    assert len({launch.kernel for launch in source.plan.launches}) > 2
+    again, _ = run(source, [x], [torch.empty(())])
+    assert torch.equal(again[0], run(source, [x], [torch.empty(())])[0][0])
+
+
+@pytest.mark.parametrize("length", [127, 300])
+def test_variances_far_from_zero_keep_their_digits(length):
+    """A mean of 1e5 is rounded by up to 4e-3, which the sum of squares about it has to be corrected for."""
+    x = drawn(3, length, spread=False) + 1e5
+    for operation in ("var", "std"):
+        found, exact = reduced(operation, DType.FLOAT32, x, (1,))
+        agree(found, exact, exact, sum_rounds(length))
 
 
 def test_tensors_are_read_where_they_lie_and_calls_that_do_not_fit_launch_nothing():

@@ -87,7 +87,7 @@ TRITON = Generator(
     (
         TritonSchedule(), TritonSchedule(tile=2048), TritonSchedule(held=1024), TritonSchedule(keep=True),
         TritonSchedule(lanes=128), TritonSchedule(m=32, n=32), TritonSchedule(m=128, n=64, product_warps=8),
-        TritonSchedule(apart=True),
+        TritonSchedule(apart=True), TritonSchedule(parts=1),
     ),
     triton_schedule.CHOICES, TritonSchedule, _triton,
 )  # fmt: skip

@@ -91,11 +91,19 @@ class Elements:
         if scalar.function == "guarded":
             condition, body, otherwise = scalar.arguments
             wanted, rest = self.value(condition, scope), self.value(otherwise, scope)
-            inner = Scope(scope, scope.lines, {}, wanted)
+            inner = Scope(scope, scope.lines, {}, self._both(scope.guard, wanted, scope))
             return f"tl.where({wanted}, {self.value(body, inner)}, {rest})"
         if scalar.function in _COMPARED and (plain := _plain(scalar)) is not None:
             return plain
         return called(scalar, [self.value(a, scope) for a in scalar.arguments])
+
+    def _both(self, guard: str, wanted: str, scope: Scope) -> str:
+        """A mask inside of another: what the outer one leaves out was not looked up either, and may say anything."""
+        if not guard:
+            return wanted
+        name = self.name()
+        scope.lines.append(f"{name} = {guard} & {wanted}")
+        return name
 
     def _loaded(self, one: Load, scope: Scope) -> str:
         self.used[one.buffer] = None

@@ -6,6 +6,7 @@ place for each program. The second dimension is what a kernel reduces over, or t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,14 @@ import sympy
 
 from assay.engineer.codegen import index as ix
 from assay.engineer.codegen.form import Form
+from assay.engineer.codegen.fuse import Kernel
 from assay.engineer.codegen.index import Loop, Size
+from assay.engineer.codegen.program import Kind
+from assay.engineer.codegen.scalars import axes_of, loads
 from assay.engineer.triton.text import size
 
+_SCATTERED, _NEAR = 4, 16
+"""A load of a warp whose elements lie apart takes several lines of 128 bytes; up to 16 apart some of each is used."""
 _SHORT = 32
 """Elements: a contiguous axis below that would leave most of a tile empty, so its neighbours are laid along with it."""
 
@@ -84,6 +90,26 @@ class Tile:
         """Lines that name the second axes, from the number of a place along them."""
         count = size(self.columns)
         return [f"within = {column} < {count}", "both = inside & within", *unravelled(column, self.second)]
+
+
+def contiguous_axis(kernel: Kernel) -> Loop | None:
+    """The axis with the most accesses to memory that it makes contiguous, less those that it would scatter.
+
+    As codegen/form.py has it, but for places that are only compared, such as a class with its number: nothing lies
+    there.
+    """
+    where: set[Size] = set()
+    for step in kernel.steps:
+        if not set(kernel.reduced) - set(step.axes):
+            where |= {one.offset for one in loads(step.body)}
+            where |= {step.target} if step.kind is not Kind.REDUCE else set()
+    votes: Counter[Loop] = Counter()
+    for place in where:
+        for axis in axes_of(place) & set(kernel.axes):
+            apart = place.coeff(axis)
+            near = apart.is_Integer and abs(apart) <= _NEAR
+            votes[axis] += 1 if apart == 1 else -_SCATTERED // 2 if near else -_SCATTERED
+    return max(kernel.axes, key=lambda axis: (votes[axis], axis == kernel.axes[-1])) if kernel.axes else None
 
 
 def whole(axes: Sequence[Loop]) -> Size:

@@ -16,6 +16,7 @@ from assay.engineer.triton.products import Precision
 from assay.engineer.triton.scatters import without_scatters
 from assay.engineer.triton.schedule import Schedule
 from assay.engineer.triton.source import DeviceSource
+from assay.engineer.triton.splitting import with_splits
 
 HEAD = "# schedule "
 """How a generated file's last line begins: whoever finds it later can tell how it was made."""
@@ -26,7 +27,7 @@ def generate(graph: Graph, schedule: Schedule, precision: Precision = Precision.
     program = without_scatters(lower(graph, keep=schedule.keep))
     _shape_outputs(program, graph)
     steps = with_attention(program, finished(fuse(program, apart=schedule.apart)))
-    made = write(program, steps, schedule, precision)
+    made = write(program, with_splits(program, steps, schedule), schedule, precision)
     return DeviceSource(f"{made.text}\n{HEAD}{json.dumps(schedule.to_json())}\n", made.plan)
 
 

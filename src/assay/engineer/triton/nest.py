@@ -13,7 +13,7 @@ from assay.engineer.codegen.program import Kind, Place, Program, Statement, Unsu
 from assay.engineer.codegen.scalars import axes_of, loads
 from assay.engineer.codegen.schedule import Schedule as HostSchedule
 from assay.engineer.triton.elements import Elements, Scope, label
-from assay.engineer.triton.frame import Tile
+from assay.engineer.triton.frame import Tile, contiguous_axis
 from assay.engineer.triton.text import COMBINE, MEMORY, REDUCE, SCAN, TYPES, size, start
 
 
@@ -22,7 +22,7 @@ class Nest:
 
     def __init__(self, program: Program, kernel: Kernel, shared: set[str]) -> None:
         self._program, self._kernel = program, kernel
-        self._form = Form(program, kernel, shared, HostSchedule())
+        self._form = Form(program, kernel, shared, HostSchedule(), contiguous_axis(kernel))
         self.tile = Tile.of(self._form)
         self._levels = self._form.levels
         self._elements = Elements(program, kernel, self.tile)

@@ -20,7 +20,8 @@ class Schedule:
     the contiguous axis is not the reduced one. `warps`: for a tile of `tile` elements; a held row has more in
     proportion. `stages`: loads in flight, where a compiler pipelines a loop. `keep`: store heavy values that several
     others use instead of computing them again. `apart`: fuse nothing. `m`, `n`, `k`: a matrix product's tile, and
-    `product_warps` its warps; 0 is as usual for the type of its operands.
+    `product_warps` its warps; 0 is as usual for the type of its operands. `parts`: programs that a long reduction with
+    few results is split into, 1 for never.
     """
 
     tile: int = 1024
@@ -34,6 +35,7 @@ class Schedule:
     n: int = 0
     k: int = 0
     product_warps: int = 0
+    parts: int = 256
 
     def to_json(self) -> dict[str, Any]:
         """A plain mapping."""
@@ -66,14 +68,16 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "n": (0, 32, 64, 128, 256),
     "k": (0, 16, 32, 64, 128),
     "product_warps": (0, 2, 4, 8),
+    "parts": (256, 1, 64, 512),
 }
 """1024 floats on 4 warps are 8 for each thread, two loads of 16 bytes, which is what keeps a memory-bound kernel's
 bytes in flight on an H100 (3.35 TB/s times some 600 ns are 2 MB, 15 KB for each of 132 processors). A row of 8192 on 16
-warps is 16 registers for each value that is alive; 64 lanes of 4 bytes are two lines of 128 bytes."""
+warps is 16 registers for each value that is alive; 64 lanes of 4 bytes are two lines of 128 bytes. 256 programs are
+two for each of its processors."""
 
 
 MAPS = ("tile", "warps")
-ROWS = ("tile", "held", "lanes", "warps", "apart")
+ROWS = ("tile", "held", "lanes", "warps", "apart", "parts")
 PRODUCTS = ("m", "n", "k", "product_warps", "stages")
 """Which choices change the file of which kind of kernel."""
 

@@ -35,6 +35,7 @@ from assay.engineer.triton.products import Precision
 from assay.engineer.triton.scatters import without_scatters
 from assay.engineer.triton.schedule import Schedule
 from assay.engineer.triton.source import DeviceSource
+from assay.engineer.triton.splitting import with_splits
 from assay.engineer.triton.text import HALVES
 
 Sizes = Sequence[int | None]
@@ -112,13 +113,8 @@ class Sketch:
     def source(self, schedule: Schedule, precision: Precision = Precision.IEEE) -> DeviceSource:
         """The candidate's file; once."""
         program = without_scatters(self.lowering.program)
-        return write(
-            program,
-            with_attention(program, finished(fuse(program, apart=schedule.apart))),
-            schedule,
-            precision,
-            self.sizes,
-        )
+        steps = with_attention(program, finished(fuse(program, apart=schedule.apart)))
+        return write(program, with_splits(program, steps, schedule), schedule, precision, self.sizes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
