@@ -13,10 +13,7 @@ from assay.tasks.candidates import load_candidate
 from assay.tasks.load import load_task
 from tests.gpu import corpora
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: device candidates are judged on one"),
-]
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: device candidates are judged on one")
 
 
 @pytest.fixture(scope="module")
