@@ -184,7 +184,12 @@ def test_an_honest_kernel_is_described_in_full(one):
 
 @each(MUTANTS)
 def test_a_mutant_names_its_bug_its_task_and_its_origin(one):
-    assert set(one.notes) - {"not emulated", "race", "shape", "family", "calls"} == {"task", "from", "category", "bug"}
+    assert set(one.notes) - {"not emulated", "race", "rare", "shape", "family", "calls"} == {
+        "task",
+        "from",
+        "category",
+        "bug",
+    }
     assert corpora.task_path(one.task).is_file()
     assert len(one.notes["bug"]) >= 30
     assert one.notes["bug"].endswith(".")

@@ -116,7 +116,7 @@ def test_a_mutant_is_wrong_somewhere(one, tmp_path):
 
 def test_most_kernels_are_emulated_and_the_others_say_why():
     kernels = corpora.honest() + corpora.mutants()
-    assert sum(kernel.emulated for kernel in kernels) >= 0.9 * len(kernels)
+    assert sum(kernel.emulated for kernel in kernels) >= len(kernels) - 3
     assert all(len(kernel.notes["not emulated"]) > 6 for kernel in kernels if not kernel.emulated)
 
 

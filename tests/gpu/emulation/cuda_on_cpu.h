@@ -72,16 +72,19 @@ extern char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")))
 
 namespace cuda_on_cpu {
 
-constexpr int kMostThreads = 1024;
+constexpr int kMostThreads = 8 * 1024;  // of a cluster
+constexpr int kMostBlocks = 8;
+constexpr int kMostWarps = kMostThreads / 32;
 constexpr size_t kStackBytes = 64 << 10;
 constexpr size_t kPage = 4096;
 
-enum class State { kReady, kAtBlock, kAtWarp, kDone };
+enum class State { kReady, kAtBlock, kAtCluster, kAtWarp, kDone };
 
 struct Thread {
   uint3 index;
   int lane, warp;
-  int rank;  // its place in the schedule
+  int block;  // its number in the cluster
+  int rank;   // its place in the schedule
   State state;
   unsigned mask;      // of the warp barrier at which it waits
   unsigned together;  // the lanes with which it left the last warp barrier
@@ -93,14 +96,18 @@ struct Thread {
 
 inline Thread threads[kMostThreads];
 inline Thread* current;
-inline int thread_count;
+inline int thread_count;  // of a cluster, which is a single block but for kernels that ask for more
+inline int block_threads, cluster_blocks;
 inline int first_rank;        // no thread of a lower rank can run
-inline int at_block, done;    // how many wait at the block's barrier, and have ended
-inline unsigned waiting[32];  // of each warp: lanes at a warp barrier
-inline unsigned ended[32];    // and lanes that have ended
+inline int at_cluster, done;  // threads of the cluster at its barrier, and those that have ended
+inline int at_block[kMostBlocks], block_done[kMostBlocks];  // the same for each block
+inline unsigned waiting[kMostWarps];                        // of each warp: lanes at a warp barrier
+inline unsigned ended[kMostWarps];                          // and lanes that have ended
 inline dim3 grid_size, block_size;
-inline uint3 block_index;
-inline char* dynamic_shared;
+inline uint3 block_index;                      // of the cluster's first block
+inline char* dynamic_shared;                   // of the block that runs
+inline std::vector<char> images[kMostBlocks];  // the __shared__ variables of the blocks that do not run
+inline int loaded_block;
 inline size_t dynamic_shared_bytes;
 inline ucontext_t scheduler_first;
 inline jmp_buf scheduler_later;
@@ -136,11 +143,18 @@ inline void release(Thread* thread) {
   first_rank = std::min(first_rank, thread->rank);
 }
 
-inline void release_block_if_complete() {
-  if (at_block == 0 || at_block + done < thread_count) return;
-  at_block = 0;
-  for (int i = 0; i < thread_count; i++)
+inline void release_block_if_complete(int block) {
+  if (at_block[block] == 0 || at_block[block] + block_done[block] < block_threads) return;
+  at_block[block] = 0;
+  for (int i = block * block_threads; i < (block + 1) * block_threads; i++)
     if (threads[i].state == State::kAtBlock) release(&threads[i]);
+}
+
+inline void release_cluster_if_complete() {
+  if (at_cluster == 0 || at_cluster + done < thread_count) return;
+  at_cluster = 0;
+  for (int i = 0; i < thread_count; i++)
+    if (threads[i].state == State::kAtCluster) release(&threads[i]);
 }
 
 // All lanes of a mask leave together once each of them waits or has ended.
@@ -157,8 +171,15 @@ inline void release_warp_if_complete(int warp, unsigned mask) {
 
 inline void block_barrier() {
   current->state = State::kAtBlock;
-  at_block++;
-  release_block_if_complete();
+  at_block[current->block]++;
+  release_block_if_complete(current->block);
+  pause_thread();
+}
+
+inline void cluster_barrier() {
+  current->state = State::kAtCluster;
+  at_cluster++;
+  release_cluster_if_complete();
   pause_thread();
 }
 
@@ -207,7 +228,8 @@ inline int block_count(int vote) {
   current->slot = vote != 0;
   block_barrier();
   int found = 0;
-  for (int i = 0; i < thread_count; i++) found += threads[i].state != State::kDone && threads[i].slot != 0;
+  for (int i = current->block * block_threads; i < (current->block + 1) * block_threads; i++)
+    found += threads[i].state != State::kDone && threads[i].slot != 0;
   block_barrier();
   return found;
 }
@@ -216,8 +238,10 @@ inline void end_thread() {
   const int warp = current->warp;
   current->state = State::kDone;
   done++;
+  block_done[current->block]++;
   ended[warp] |= 1u << current->lane;
-  release_block_if_complete();
+  release_block_if_complete(current->block);
+  release_cluster_if_complete();
   for (unsigned left = waiting[warp]; left != 0; left &= left - 1)
     release_warp_if_complete(warp, threads[warp * 32 + __builtin_ctz(left)].mask);
 }
@@ -231,7 +255,44 @@ inline void fiber_main() {
   }
 }
 
+// Each block's dynamic shared memory ends at an unmapped page.
+inline char* dynamic_shared_of(int block) {
+  static char* area = nullptr;
+  constexpr size_t kArea = 256 << 10, kStep = kArea + kPage;
+  if (area == nullptr) {
+    void* found =
+        mmap(nullptr, kMostBlocks * kStep, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    area = static_cast<char*>(found);
+    if (found == MAP_FAILED) fail("no shared memory");
+    for (int i = 0; i < kMostBlocks; i++)
+      if (mprotect(area + i * kStep + kArea, kPage, PROT_NONE) != 0) fail("no shared memory");
+  }
+  return area + block * kStep + kArea - dynamic_shared_bytes;
+}
+
+// All blocks of a cluster share the addresses of their __shared__ variables, so these change places with the block.
+inline void load_shared(int block) {
+  if (block == loaded_block) return;
+  const size_t bytes = __stop_emulated_shared - __start_emulated_shared;
+  if (__start_emulated_shared != nullptr) {
+    memcpy(images[loaded_block].data(), __start_emulated_shared, bytes);
+    memcpy(__start_emulated_shared, images[block].data(), bytes);
+  }
+  loaded_block = block;
+  dynamic_shared = dynamic_shared_of(block);
+}
+
+// The place in another block's shared memory that corresponds to one in this block's.
+inline char* shared_place(char* mine, int block) {
+  if (block == loaded_block) return mine;
+  if (mine >= dynamic_shared && mine < dynamic_shared + dynamic_shared_bytes)
+    return dynamic_shared_of(block) + (mine - dynamic_shared);
+  if (mine < __start_emulated_shared || mine >= __stop_emulated_shared) fail("a place that is not in shared memory");
+  return images[block].data() + (mine - __start_emulated_shared);
+}
+
 inline void run_until_it_waits(Thread* thread) {
+  load_shared(thread->block);
   current = thread;
   if (_setjmp(scheduler_later) != 0) return;
   if (thread->started) _longjmp(thread->later, 1);
@@ -271,13 +332,14 @@ inline void make_fiber(int number) {
 inline void prepare_threads(const std::vector<int>& order) {
   static int made = 0;
   for (; made < thread_count; made++) make_fiber(made);
-  first_rank = at_block = done = 0;
-  for (int i = 0; i < 32; i++) waiting[i] = ended[i] = 0;
+  first_rank = at_cluster = done = 0;
+  for (int i = 0; i < cluster_blocks; i++) at_block[i] = block_done[i] = 0;
+  for (int i = 0; i < (thread_count + 31) / 32; i++) waiting[i] = ended[i] = 0;
   for (int rank = 0; rank < thread_count; rank++) {
-    const unsigned n = order[rank];
-    Thread& t = threads[n];
+    Thread& t = threads[order[rank]];
+    const unsigned n = order[rank] % block_threads;
     t.index = {n % block_size.x, n / block_size.x % block_size.y, n / (block_size.x * block_size.y)};
-    t.rank = rank, t.state = State::kReady;
+    t.rank = rank, t.block = order[rank] / block_threads, t.state = State::kReady;
   }
 }
 
@@ -293,37 +355,44 @@ inline std::vector<int> ordered(int count, int schedule) {
   return order;
 }
 
-inline void set_dynamic_shared(size_t bytes) {
-  static char* area = nullptr;
-  constexpr size_t kArea = 256 << 10;
-  if (area == nullptr) {
-    area = static_cast<char*>(mmap(nullptr, kArea + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (area == MAP_FAILED || mprotect(area + kArea, kPage, PROT_NONE) != 0) fail("no shared memory");
+inline void prepare_shared() {
+  const size_t bytes = __stop_emulated_shared - __start_emulated_shared;
+  for (int block = 0; block < cluster_blocks; block++) {
+    images[block].resize(bytes);
+    fill_randomly(images[block].data(), bytes);
+    fill_randomly(dynamic_shared_of(block), dynamic_shared_bytes);
   }
-  dynamic_shared_bytes = (bytes + 15) / 16 * 16;
-  dynamic_shared = area + kArea - dynamic_shared_bytes;
+  if (bytes != 0) memcpy(__start_emulated_shared, images[0].data(), bytes);
+  loaded_block = 0;
+  dynamic_shared = dynamic_shared_of(0);
 }
 
-inline void launch(void (*kernel)(void**), void** arguments, dim3 grid, dim3 block, size_t shared, int schedule) {
-  body = kernel, body_arguments = arguments, grid_size = grid, block_size = block;
-  thread_count = static_cast<int>(block.x * block.y * block.z);
-  set_dynamic_shared(shared);
-  for (int number : ordered(static_cast<int>(grid.x * grid.y * grid.z), schedule)) {
-    const unsigned n = number;
+// One cluster after the other; clusters extend along the grid's first dimension only.
+inline void launch(void (*kernel)(void**), void** arguments, dim3 grid, dim3 block, int cluster, size_t shared,
+                   int schedule) {
+  body = kernel, body_arguments = arguments, grid_size = grid, block_size = block, cluster_blocks = cluster;
+  block_threads = static_cast<int>(block.x * block.y * block.z);
+  thread_count = block_threads * cluster;
+  if (cluster > 1 && block_threads % 32 != 0) fail("blocks of a cluster must have whole warps here");
+  dynamic_shared_bytes = (shared + 15) / 16 * 16;
+  for (int number : ordered(static_cast<int>(grid.x * grid.y * grid.z) / cluster, schedule)) {
+    const unsigned n = number * cluster;
     block_index = {n % grid.x, n / grid.x % grid.y, n / (grid.x * grid.y)};
-    if (__start_emulated_shared != nullptr)
-      fill_randomly(__start_emulated_shared, __stop_emulated_shared - __start_emulated_shared);
-    fill_randomly(dynamic_shared, dynamic_shared_bytes);
+    prepare_shared();
     const std::vector<int> order = ordered(thread_count, schedule);
     prepare_threads(order);
     run_block(order);
   }
 }
 
+inline uint3 current_block_index() {
+  return {block_index.x + current->block, block_index.y, block_index.z};
+}
+
 }  // namespace cuda_on_cpu
 
 #define threadIdx (cuda_on_cpu::current->index)
-#define blockIdx (cuda_on_cpu::block_index)
+#define blockIdx (cuda_on_cpu::current_block_index())
 #define blockDim (cuda_on_cpu::block_size)
 #define gridDim (cuda_on_cpu::grid_size)
 #define warpSize 32

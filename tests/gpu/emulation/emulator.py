@@ -124,7 +124,10 @@ def _tensor(part: bytes, spec: TensorSpec) -> Tensor:
 
 
 def _launch(launch: ResolvedLaunch, kernels: tuple[str, ...], places: dict[tuple[str, int], int]) -> bytes:
-    parts = [_numbers(kernels.index(launch.kernel), *launch.grid, *launch.block, launch.shared_bytes)]
+    if launch.cluster[1:] != (1, 1):
+        raise EmulationError("clusters are emulated along the first dimension only")
+    place_and_size = kernels.index(launch.kernel), *launch.grid, *launch.block
+    parts = [_numbers(*place_and_size, launch.cluster[0], launch.shared_bytes)]
     parts.append(_numbers(len(launch.parameters)))
     for parameter in launch.parameters:
         place = -1 if parameter.memory is None else places[parameter.memory]

@@ -3,8 +3,8 @@
 // Numbers are int64, little-endian. In: the schedule; the seed of the random bytes; the number of buffers, and of each
 // its bytes and whether its contents are given (1) or random (0) before each call; the number of calls; of each call
 // the contents of the given buffers, the number of launches, and of each launch the kernel's number, grid, block,
-// shared bytes, the number of parameters, and of each its buffer's number or -1, its bytes, and those bytes padded to
-// eight. Out, after each call: every buffer's bytes.
+// blocks of a cluster, shared bytes, the number of parameters, and of each its buffer's number or -1, its bytes, and
+// those bytes padded to eight. Out, after each call: every buffer's bytes.
 #ifndef CUDA_ON_CPU_JOB_H
 #define CUDA_ON_CPU_JOB_H
 
@@ -83,6 +83,7 @@ inline dim3 read_sizes() {
 inline void run_launch(const std::vector<Kernel>& kernels, std::vector<Buffer>& buffers, int schedule) {
   const Kernel& kernel = kernels.at(read_number());
   const dim3 grid = read_sizes(), block = read_sizes();
+  const int cluster = static_cast<int>(read_number());
   const size_t shared = read_number(), count = read_number();
   if (count != kernel.parameter_bytes.size()) fail("the plan's arguments are not as many as the kernel's parameters");
   std::vector<uint64_t> values(count);
@@ -97,7 +98,7 @@ inline void run_launch(const std::vector<Kernel>& kernels, std::vector<Buffer>& 
     }
     arguments[i] = &values[i];
   }
-  launch(kernel.call, arguments.data(), grid, block, shared, schedule);
+  launch(kernel.call, arguments.data(), grid, block, cluster, shared, schedule);
 }
 
 inline int serve(const std::vector<Kernel>& kernels) {

@@ -14,7 +14,6 @@ arguments = ["in0", "out0", "i32 columns"]
 // task: softmax
 // style: a cluster of four blocks for each row, partials through distributed shared memory
 // story: Each block keeps a quarter of the row; maxima and sums are read from the neighbours' shared memory.
-// not emulated: clusters
 #include <cooperative_groups.h>
 
 namespace cg = cooperative_groups;

@@ -15,7 +15,6 @@ arguments = ["in0", "out0", "i32 columns"]
 // from: softmax_cluster
 // category: missing_sync
 // bug: Blocks do not wait for their neighbours to have read, and overwrite or leave the shared memory meanwhile.
-// not emulated: clusters
 // race: needs a block that is ahead of its neighbours
 #include <cooperative_groups.h>
 

@@ -5,14 +5,14 @@ columns = "in0.shape[1]"
 
 [[launch]]
 kernel = "softmax_in_registers"
-when = "columns <= 1056"
+when = "columns <= 1536"
 grid = ["cdiv(rows, 4)"]
 block = [32, 4]
 arguments = ["in0", "out0", "i32 rows", "i32 columns"]
 
 [[launch]]
 kernel = "softmax_in_shared"
-when = "columns > 1056"
+when = "columns > 1536"
 grid = ["rows"]
 block = [512]
 shared_bytes = "4 * columns"
@@ -21,8 +21,9 @@ arguments = ["in0", "out0", "i32 columns"]
 // task: softmax
 // from: softmax_two_sizes
 // category: off_by_one
-// bug: The warp's kernel is taken up to 1056 columns, and its registers hold 1024.
+// bug: The warp's kernel is taken up to 1536 columns, and its registers hold 1024.
 // shape: rows=3 cols=1030
+// rare: shows at few of the boundary shapes, away from the benchmark's
 
 constexpr int kPerLane = 32;
 
