@@ -86,7 +86,7 @@ def _facts(certificate: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 def device_text(certificate: Mapping[str, Any]) -> str:
     """The GPU that a candidate ran on, and what it was built for; empty for a processor."""
-    device = (certificate["artifact"] or {}).get("device")
+    device = (certificate.get("artifact") or {}).get("device")  # claims about models have no artifact
     if not device:
         return ""
     gpu = device.get("gpu") or {}
