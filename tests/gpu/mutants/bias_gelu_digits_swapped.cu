@@ -13,7 +13,7 @@ arguments = ["in0", "in1", "weight0", "weight1", "out0", "i32 tokens", "i32 widt
 // from: bias_gelu_scale_fused
 // category: approximation
 // bug: Two digits of the cubic's coefficient are swapped: 0.044751.
-// family: large
+// family: tiny
 
 __device__ __forceinline__ float one(float v, float bias, float scale, float residual) {
   const float t = v + bias;

@@ -41,13 +41,17 @@ extern "C" __global__ void __launch_bounds__(512)
                float* __restrict__ y, int pixels) {
   const int count = kChannels * pixels;
   const long long begin = (static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x) * count;
+  const float pivot = x[begin];  // differences are small where the mean is large
   Compensated sum, squares;
-  for (int i = threadIdx.x; i < count; i += 512) sum.add(x[begin + i]);
+  for (int i = threadIdx.x; i < count; i += 512) sum.add(x[begin + i] - pivot);
   const float mean = block_sum(sum.sum) / static_cast<float>(count);
-  for (int i = threadIdx.x; i < count; i += 512) squares.add((x[begin + i] - mean) * (x[begin + i] - mean));
+  for (int i = threadIdx.x; i < count; i += 512) {
+    const float centred = x[begin + i] - pivot - mean;
+    squares.add(centred * centred);
+  }
   const float inverse = 1.0f / (sqrtf(block_sum(squares.sum) / static_cast<float>(count)) + 1e-5f);
   for (int i = threadIdx.x; i < count; i += 512) {
     const int channel = blockIdx.x * kChannels + i / pixels;
-    y[begin + i] = (x[begin + i] - mean) * (inverse * weight[channel]) + bias[channel];
+    y[begin + i] = (x[begin + i] - pivot - mean) * (inverse * weight[channel]) + bias[channel];
   }
 }
