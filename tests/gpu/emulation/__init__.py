@@ -27,7 +27,7 @@ class EmulatedBuilder:
         wrappers = "".join(
             f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t s, void** p) {{ '
             f"cuda_on_cpu::launch(&cuda_on_cpu::Wrapped<&{name}>::call, p, {{g[0], g[1], g[2]}}, {{b[0], b[1], b[2]}}, "
-            "s, 0); }\n"
+            "1, s, 0); }\n"
             for name in kernels
         )
         unit, target = self._folder / "unit.cpp", self._folder / "module.so"
