@@ -44,7 +44,7 @@ def write(program: Program, kernels: Sequence[Step], schedule: Schedule) -> tupl
     headers = _headers(kernels, schedule)
     shared = shared_between(program, kernels)
     slots = {name: slot for slot, name in enumerate(sorted(shared))}
-    symbols = _places(program)
+    symbols = size_places(program, "call->inputs[{index}].shape[{dim}]")
     sizes = sorted({s for s in symbols_of(program, kernels) if not isinstance(s, (Loop, ix.Lookup))}, key=str)
     missing = [s for s in sizes if s not in symbols]
     if missing:
@@ -140,14 +140,18 @@ def symbols_of(program: Program, kernels: Sequence[Step]) -> set[sympy.Symbol]:
     return found
 
 
-def _places(program: Program) -> dict[sympy.Symbol, str]:
-    """For each of the task's sizes the place in the call where it stands."""
+IN_A_PLAN = "in{index}.shape[{dim}]"
+"""Where a size of an input stands in a launch plan, for `size_places`."""
+
+
+def size_places(program: Program, form: str) -> dict[sympy.Symbol, str]:
+    """For each of the task's sizes where it stands: `form` has the places {index} of an input and {dim}."""
     found: dict[sympy.Symbol, str] = {}
     for buffer in program.buffers.values():
         if buffer.place is Place.INPUT:
             for dim, size in enumerate(buffer.shape):
                 if size.is_Symbol and size not in found:
-                    found[size] = f"call->inputs[{buffer.index}].shape[{dim}]"
+                    found[size] = form.format(index=buffer.index, dim=dim)
     return found
 
 

@@ -10,7 +10,7 @@ import sympy
 
 from assay.core.sources import Candidate, Language, SourceFile
 from assay.engineer.codegen import index as ix
-from assay.engineer.codegen.emit import shared_between, symbols_of
+from assay.engineer.codegen.emit import IN_A_PLAN, shared_between, size_places, symbols_of
 from assay.engineer.codegen.form import Form
 from assay.engineer.codegen.fuse import Kernel, collapse, fuse
 from assay.engineer.codegen.index import Loop, product
@@ -23,7 +23,7 @@ from assay.engineer.cuda.form import scanned_again
 from assay.engineer.cuda.nest import DeviceNest
 from assay.engineer.cuda.routines import called
 from assay.engineer.cuda.schedule import DeviceSchedule
-from assay.engineer.cuda.sizes import plan_name, plan_text, where_sizes_stand
+from assay.engineer.cuda.sizes import plan_name, plan_text
 from assay.engineer.graph import Graph
 from assay.launch.plan import MOST_LAUNCHES, MOST_SCRATCH
 
@@ -59,7 +59,7 @@ class _Writer:
         for step in steps:
             if isinstance(step, Kernel):
                 self._shared |= scanned_again(step, Form(program, step, self._shared, Schedule()))
-        self._places = where_sizes_stand(program)
+        self._places = size_places(program, IN_A_PLAN)
         found = {s for s in symbols_of(program, steps) if not isinstance(s, (Loop, ix.Lookup))}
         self._sizes = sorted(found, key=str)
         if missing := [s for s in self._sizes if s not in self._places]:

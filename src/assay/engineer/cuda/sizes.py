@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy
 
 from assay.engineer.codegen.index import FloorDiv, Modulo, Size
-from assay.engineer.codegen.program import Place, Program, Unsupported
+from assay.engineer.codegen.program import Unsupported
 
 
 def plan_name(symbol: sympy.Symbol) -> str:
@@ -33,14 +33,3 @@ def plan_text(size: Size) -> str:
     if size.is_Add or size.is_Mul:
         return "(" + (" + " if size.is_Add else " * ").join(plan_text(a) for a in size.args) + ")"
     raise Unsupported(f"a launch plan cannot say the size {size}")
-
-
-def where_sizes_stand(program: Program) -> dict[sympy.Symbol, str]:
-    """For each of the task's sizes an expression of the plan that has it."""
-    found: dict[sympy.Symbol, str] = {}
-    for buffer in program.buffers.values():
-        if buffer.place is Place.INPUT:
-            for dim, size in enumerate(buffer.shape):
-                if size.is_Symbol and size not in found:
-                    found[size] = f"in{buffer.index}.shape[{dim}]"
-    return found

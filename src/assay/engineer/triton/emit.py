@@ -14,6 +14,7 @@ import sympy
 
 from assay.core.dtypes import DType
 from assay.engineer.codegen import index as ix
+from assay.engineer.codegen.emit import IN_A_PLAN, size_places
 from assay.engineer.codegen.finish import Finished, Step
 from assay.engineer.codegen.fuse import Kernel, collapse
 from assay.engineer.codegen.group import Group, buffers_of
@@ -71,7 +72,8 @@ class _File:
     ) -> None:
         self._program, self._steps, self._schedule, self._precision = program, steps, schedule, precision
         self._shared = _shared(program, steps)
-        self._sizes = _symbols(program) | named
+        places = size_places(program, IN_A_PLAN)
+        self._sizes = {symbol.name: place for symbol, place in places.items()} | named
         self._kernels: list[str] = []
         self._launches: list[LaunchText] = []
         self._spans: dict[str, str] = {}
@@ -190,17 +192,6 @@ def _even(step: Kernel | Whole, length: Size) -> frozenset[str]:
 
 def _is_size(symbol: sympy.Symbol) -> bool:
     return not isinstance(symbol, (Loop, Lookup))
-
-
-def _symbols(program: Program) -> dict[str, str]:
-    """For each of the task's sizes where it stands in the call."""
-    found: dict[str, str] = {}
-    for buffer in program.buffers.values():
-        if buffer.place is Place.INPUT:
-            for dim, one in enumerate(buffer.shape):
-                if one.is_Symbol and one.name not in found:
-                    found[one.name] = f"in{buffer.index}.shape[{dim}]"
-    return found
 
 
 def _missing(program: Program, words: set[str], sizes: dict[str, str]) -> str:
