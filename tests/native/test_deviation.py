@@ -5,7 +5,7 @@ import pytest
 
 from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec
-from assay.referee.correctness.budget import measured, widen
+from assay.referee.correctness.deviation import measured, widen
 
 SHAPES = [(64, 300), (7,), (), (33, 3), (5, 4, 9), (1,), (100, 8)]
 TYPES = {DType.FLOAT32: "float32", DType.FLOAT64: "float64", DType.FLOAT16: "float16", DType.BFLOAT16: "uint16"}
@@ -17,7 +17,7 @@ def spec_for(dtype, shape):
 
 
 def by_numpy(got, wanted, dtype):
-    """(worst element, worst row, whether NaN or infinity are misplaced), as correctness/budget.py defines them."""
+    """(worst element, worst row, whether NaN or infinity are misplaced), as correctness/deviation.py defines them."""
     eps = DType.FLOAT64.eps if dtype is DType.FLOAT64 else DType.FLOAT32.eps
     largest = {DType.FLOAT16: 65504.0, DType.FLOAT64: np.inf}.get(dtype, 3.3895e38)
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-// How far an output is from the oracle's, in one pass over both: what correctness/budget.py calls `measure`.
+// How far an output is from the oracle's, in one pass over both: what correctness/deviation.py calls `measure`.
 //
 // Native, because every timed output is compared: NumPy took 140 ms for two million elements, this takes 5.
 #include <math.h>

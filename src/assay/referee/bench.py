@@ -14,6 +14,7 @@ from assay.core.tensors import Placement, TensorSpec
 from assay.errors import InputError, TaskError
 from assay.launch.plan import plan_text
 from assay.machine.facts import MachineFacts
+from assay.referee.appeal import appeal
 from assay.referee.correctness import families
 from assay.referee.correctness.boundary import Shape, boundary_shapes, choose
 from assay.referee.correctness.budget import Budget, Witness
@@ -207,7 +208,7 @@ class Bench:
         for step, secret_inputs in enumerate(inputs):
             mine = outputs[step * per_call : (step + 1) * per_call]
             own = self._linked(secret_inputs, number) if step else secret_inputs
-            witness = self.budget.check(mine, self.oracle.evaluate(self.timed, own))
+            witness = self.judge_outputs(mine, self.oracle.evaluate(self.timed, own))
             if witness is not None:
                 return witness
             number = chain.fold([_span(o, s) for o, s in zip(mine, self.timed.outputs, strict=True)])
@@ -302,20 +303,13 @@ class Bench:
         return draw
 
     def judge_outputs(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
-        """Whether outputs are right; a failure is tried once more with what this very draw's rounding grants.
-
-        Where the reference itself errs beyond the cap on this draw, it decides nothing, and is counted.
-        """
+        """Whether outputs are right. A failure gets a second look (appeal.py); where rounding decides, it counts."""
         witness = self.budget.check(outputs, draw)
-        if witness is None or not draw.seed:
-            return witness
-        again = self.oracle.draw(
-            draw.layout, draw.family, want=("expected", "reference", "nearby"), seeds=(draw.seed, draw.run_seed, 0)
-        )
-        if not self.budget.decides(again):
-            self.undecided_calls += 1
+        if witness is None:
             return None
-        return self.budget.check(outputs, again)
+        found = appeal(self.oracle, self.budget, outputs, draw)
+        self.undecided_calls += found.undecided
+        return found.witness
 
     def reference_program(self, variant: str) -> Program:
         """The reference itself as a party's program."""

@@ -123,9 +123,8 @@ class Judging:
         self._findings += evidence.findings + self._device_findings(evidence)
         correctness = self._correctness(evidence)
         if bench.undecided_calls > _UNDECIDED_SHARE * evidence.verified_calls:
-            message = (
-                f"on {bench.undecided_calls} of {evidence.verified_calls} inputs the reference itself is too inexact"
-            )
+            share = f"{bench.undecided_calls} of {evidence.verified_calls}"
+            message = f"on {share} inputs rounding decides what the reference gives"
             self._findings.append(Finding("undecided-calls", Weight.DOUBT, message, Fault.TASK))
         if evidence.failed or evidence.overhead is None:
             verdict = Verdict.REJECT if evidence.failed else Verdict.INCONCLUSIVE

@@ -55,5 +55,5 @@ def repeat_witness(bench: Bench, program: Program, witness: Mapping[str, Any]) -
         party.close()
     if problem is not None or outputs is None:
         return problem.message if problem else "no output"
-    wrong = bench.budget.check(outputs, draw)
+    wrong = bench.judge_outputs(outputs, draw)
     return wrong.describe() if wrong else ""

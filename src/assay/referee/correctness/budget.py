@@ -13,6 +13,7 @@ small results of large terms, whose errors are relative to the terms. The larges
 
 times the task's declared `error_factor`, and never more than `_CAP` of the scale. Where the reference itself is beyond
 that cap, the input is so ill-conditioned that it decides nothing: such a family is left out, such a draw is passed.
+Single elements that rounding decides are found where a candidate fails (appeal.py).
 
 Families are budgeted apart, so that an ill-conditioned one does not loosen the others. The floor is what saves honest
 code on families where the reference happens to be exact (ties, small integers): there, code that folds a scale early,
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from assay.core.dtypes import DType
 from assay.core.tensors import TensorSpec
-from assay.native.library import Deviation, library
+from assay.referee.correctness.deviation import LARGEST, Error, measure, measured, scale_of, unit, widen
 from assay.referee.protocol.layout import Layout
 from assay.referee.protocol.oracle_client import Array, Draw
 
@@ -43,19 +44,6 @@ _NEARBY_FACTOR, _NEARBY_PER_ROOT = 8.0, 0.5
 _CAP = {DType.FLOAT32: 2.0**-9, DType.FLOAT64: 2.0**-30, DType.FLOAT16: 2.0**-4, DType.BFLOAT16: 2.0**-3}
 _OWN_ROUNDING = 2.0
 """Units of the output's type for the final rounding; only float16 and bfloat16 notice it beside the floor."""
-
-_Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Error:
-    """Errors of one output in units of the accumulation type's eps x scale."""
-
-    worst_element: float
-    worst_row: float
-    where: tuple[int, ...]
-    got: float
-    wanted: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +67,11 @@ class Witness:
             f"{place}: got {self.got:.9g}, wanted {self.wanted:.9g}; the {self.kind} errs by {self.error_units:.3g} "
             f"units of rounding, {self.budget_units:.3g} are granted"
         )
+
+    @property
+    def is_of_rounding(self) -> bool:
+        """Whether numbers differ, rather than integers or what is no number."""
+        return self.kind in ("element", "row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +102,11 @@ class Budget:
         return errors
 
     def _granted(self, spec: TensorSpec, layout: Layout, own: Error, nearby: Error) -> Limits:
-        rounding = _OWN_ROUNDING * spec.dtype.eps / _unit(spec.dtype)
-        root = float(np.sqrt(layout.fan_in))
-        amplified = _NEARBY_FACTOR + _NEARBY_PER_ROOT * root
+        rounding = _OWN_ROUNDING * spec.dtype.eps / unit(spec.dtype)
+        base, amplified = rounding + _PER_ROOT * _root(layout), amplification(layout)
 
         def grant(floor: float, own_error: float, nearby_error: float) -> float:
-            own_share, nearby_share = _REFERENCE_FACTOR * own_error, amplified * nearby_error
-            units = max(floor + rounding + _PER_ROOT * root, own_share, nearby_share)
+            units = max(floor + base, _REFERENCE_FACTOR * own_error, amplified * nearby_error)
             return min(units * self.error_factor, cap_units(spec.dtype))
 
         element = grant(_FLOOR, own.worst_element, nearby.worst_element)
@@ -129,6 +120,20 @@ class Budget:
                 if not max(own.worst_element, own.worst_row) <= cap_units(spec.dtype):
                     return False
         return True
+
+    def beyond_cap(self, draw: Draw, moved: Draw) -> list[NDArray[np.bool_]]:
+        """For each output, the elements of `moved.nearby` that are further from what `draw` expects than is granted."""
+        found = []
+        for near, wanted, spec in zip(moved.nearby, draw.expected, draw.layout.outputs, strict=True):
+            if not spec.dtype.is_floating:
+                found.append(np.zeros(wanted.shape, np.bool_))
+                continue
+            finite = np.isfinite(wanted)
+            exact = np.where(finite, wanted, 0.0)
+            with np.errstate(invalid="ignore"):
+                within = np.abs(near - exact) <= _CAP[spec.dtype] * scale_of(exact)
+            found.append(finite & ~within)
+        return found
 
     def check(self, outputs: Sequence[Array], draw: Draw) -> Witness | None:
         """The worst offence of these outputs against this draw; None where all is within budget.
@@ -171,59 +176,18 @@ class Budget:
         return Limits(max(known.element, here.element), max(known.row, here.row))
 
 
-def measure(got: Array, expected: Array, spec: TensorSpec) -> Error:
-    """Errors of an output against the oracle's, both finite where it counts, in units of eps x scale."""
-    if expected.size == 0:
-        return Error(0.0, 0.0, (), 0.0, 0.0)
-    return measured(got, expected, spec)[0]
+def amplification(layout: Layout) -> float:
+    """How many units in the last place of the inputs an honest computation's roundings may be worth."""
+    return _NEARBY_FACTOR + _NEARBY_PER_ROOT * _root(layout)
 
 
-def measured(got: Array, expected: Array, spec: TensorSpec) -> tuple[Error, bool]:
-    """As `measure`, and whether NaN or infinity stand elsewhere than wanted."""
-    found = _compare(got, expected, spec)
-    where = tuple(int(i) for i in np.unravel_index(found.where, expected.shape))
-    shown = float(widen(np.asarray(got)[where], spec.dtype)), float(expected[where])
-    return Error(found.worst_element, found.worst_row, where, *shown), bool(found.special)
-
-
-def _compare(got: Array, expected: Array, spec: TensorSpec) -> Deviation:
-    """What native/deviation.cpp finds."""
-    values = np.ascontiguousarray(got)
-    wanted = np.ascontiguousarray(expected, dtype=np.float64)
-    by_row = wanted.ndim > 1 and wanted.shape[-1] >= _SHORT_ROW
-    columns = wanted.shape[-1] if by_row else wanted.size
-    found = Deviation()
-    failed = library().assay_native_deviation(
-        values.ctypes.data, _NATIVE_TYPES[values.dtype.name], wanted.ctypes.data, wanted.size // columns, columns,
-        _unit(spec.dtype), _LARGEST[spec.dtype], found,
-    )  # fmt: skip
-    assert not failed, values.dtype
-    return found
-
-
-_NATIVE_TYPES = {"float32": 1, "float64": 2, "float16": 3, "uint16": 4}
-"""Types that deviation.cpp takes; bfloat16 arrives as its 16-bit patterns."""
-
-_SHORT_ROW = 8
-"""Rows shorter than this have no meaningful root mean square of their own; the whole output serves."""
-
-
-def widen(array: Array, dtype: DType) -> _Float:
-    """Any floating array as float64; bfloat16 arrives as 16-bit patterns."""
-    if dtype is DType.BFLOAT16 and array.dtype == np.uint16:
-        return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    with np.errstate(invalid="ignore"):  # poison that stayed in place may be a signalling NaN
-        return array.astype(np.float64)
+def _root(layout: Layout) -> float:
+    return float(np.sqrt(layout.fan_in))
 
 
 def cap_units(dtype: DType) -> float:
     """The most that is ever granted, in units."""
-    return _CAP[dtype] / _unit(dtype)
-
-
-def _unit(dtype: DType) -> float:
-    """eps of the type that careful code accumulates in."""
-    return DType.FLOAT64.eps if dtype is DType.FLOAT64 else DType.FLOAT32.eps
+    return _CAP[dtype] / unit(dtype)
 
 
 def _check_integers(got: Array, allowed: Sequence[Array], index: int) -> Witness | None:
@@ -240,7 +204,7 @@ def _check_integers(got: Array, allowed: Sequence[Array], index: int) -> Witness
 
 def _check_special(got: Array, expected: Array, index: int, spec: TensorSpec) -> Witness | None:
     """NaN and infinity must stand exactly where the oracle, rounded to the output's type, has them."""
-    largest = _LARGEST[spec.dtype]
+    largest = LARGEST[spec.dtype]
     values = widen(got, spec.dtype)
     with np.errstate(invalid="ignore"):
         wanted = np.where(np.abs(expected) > largest, np.copysign(np.inf, expected), expected)
@@ -253,11 +217,3 @@ def _check_special(got: Array, expected: Array, index: int, spec: TensorSpec) ->
             where = tuple(int(i) for i in np.unravel_index(int(wrong[0]), wanted.shape))
             return Witness(index, kind, where, float(values[where]), float(wanted[where]), float(wrong.size), 0.0)
     return None
-
-
-_LARGEST = {
-    DType.FLOAT32: float(np.finfo(np.float32).max),
-    DType.FLOAT64: float(np.finfo(np.float64).max),
-    DType.FLOAT16: 65504.0,
-    DType.BFLOAT16: 3.3895313892515355e38,
-}

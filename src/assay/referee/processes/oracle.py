@@ -84,8 +84,20 @@ class _Oracle:
         if [spec_of("", a) for a in tensors] != self._described[json.dumps(request["axes"], sort_keys=True)]:
             raise ValueError("get_inputs must give the same shapes, types and strides every time for the same axes")
         store(torch, tensors, blocks["inputs"])
+        return self._results(arguments, blocks, request)
+
+    def evaluate(self, blocks: dict[str, mmap.mmap], request: dict[str, Any]) -> dict[str, Any]:
+        """What the inputs that lie in the block should give."""
+        key = json.dumps(request["axes"], sort_keys=True)
+        placement = Placement.pack(self._described[key])
+        tensors = iter(load(self.torch, placement, blocks["inputs"]))
+        arguments = [next(tensors).clone() if a is None else a for a in self._scalars[key]]
+        self.torch.manual_seed(0)
+        return self._results(arguments, blocks, request)
+
+    def _results(self, arguments: list[Any], blocks: dict[str, mmap.mmap], request: dict[str, Any]) -> dict[str, Any]:
+        torch, run_seed = self.torch, request["run_seed"]
         answer: dict[str, Any] = {}
-        run_seed = request["run_seed"]
         if "expected" in request["want"]:
             answer["expected"] = self._store_expected(arguments, run_seed, blocks["expected"])
         if "reference" in request["want"]:
@@ -93,19 +105,13 @@ class _Oracle:
             answer["reference"] = [spec_of("", output).to_json() for output in outputs]
             store(torch, outputs, blocks["reference"])
         if "nearby" in request["want"]:
-            self._store_expected([_nudged(torch, a) for a in arguments], run_seed, blocks["nearby"])
+            units, move_seed = request["move"] or (None, 0)
+            near = [_nudged(torch, a) if units is None else moved(torch, a, units, move_seed) for a in arguments]
+            answer["nearby"] = self._store_expected(near, run_seed, blocks["nearby"])
         if "half" in request["want"] and (half := self._half(arguments, run_seed)) is not None:
             answer["half"] = [spec_of("", o).to_json() for o in half]
             store(torch, half, blocks["half"])
         return answer
-
-    def evaluate(self, blocks: dict[str, mmap.mmap], request: dict[str, Any]) -> dict[str, Any]:
-        """What the inputs that the referee has put into the block should give."""
-        key = json.dumps(request["axes"], sort_keys=True)
-        placement = Placement.pack(self._described[key])
-        tensors = iter(load(self.torch, placement, blocks["inputs"]))
-        arguments = [next(tensors) if a is None else a for a in self._scalars[key]]
-        return {"expected": self._store_expected(arguments, 0, blocks["expected"])}
 
     def _half(self, arguments: list[Any], run_seed: int) -> list[Any] | None:
         """The reference run in bfloat16, widened again; None where it does not run in that type."""
@@ -141,6 +147,21 @@ def _nudged(torch: Any, value: Any) -> Any:
         return value
     wide = value.double()
     return wide * (1.0 + torch.finfo(value.dtype).eps * (2.0 * torch.rand_like(wide) - 1.0))
+
+
+def moved(torch: Any, value: Any, units: float, seed: int) -> Any:
+    """Every element moved by at most `units` units in the last place, by a hash of its size: ties stay ties."""
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return value
+    wide = value.double()
+    hashed = (wide.abs().view(torch.int64) ^ seed) * _ODD
+    hashed = (hashed ^ (hashed >> 32)) * _ODD
+    share = (hashed >> 32).double() / 2.0**31
+    return wide * (1.0 + units * torch.finfo(value.dtype).eps * share)
+
+
+_ODD = 0x9E3779B97F4A7C15 - 2**64
+"""2^64 over the golden ratio, odd: multiplicative hashing (Knuth, The Art of Computer Programming, volume 3, 6.4)."""
 
 
 def _task_frames(error: BaseException) -> str:

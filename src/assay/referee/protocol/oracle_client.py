@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,25 +162,42 @@ class Oracle:
         request = {
             "op": "draw", "axes": dict(layout.axes), "seed": seed, "family": family, "run_seed": run_seed,
             "weights_seed": 0 if weights == "keep" else weights_seed, "parameters_only": weights == "parameters",
-            "want": list(want),
+            "want": list(want), "move": None,
         }  # fmt: skip
         answer = self._ask(request)
         if weights != "keep":
             self._weights_seeds = (weights_seed, 0) if weights == "all" else (self._weights_seeds[0], weights_seed)
-        views = {name: self._views(name, answer.get(name, ())) for name in ("expected", "reference", "half")}
-        nearby = self._views("nearby", answer["expected"]) if "nearby" in want else ()
-        inputs = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
-        return Draw(
-            layout, family, seed, run_seed, inputs, views["expected"], views["reference"], nearby, views["half"],
-            self._weights_seeds,
-        )  # fmt: skip
+        return replace(self._drawn(layout, family, run_seed, answer), seed=seed, weights_seeds=self._weights_seeds)
 
-    def evaluate(self, layout: Layout, inputs: Bytes) -> Draw:
-        """What these inputs, laid out as `layout` says, should give."""
-        block = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
-        block[:] = inputs
-        answer = self._ask({"op": "evaluate", "axes": dict(layout.axes)})
-        return Draw(layout, "own", 0, 0, block, self._views("expected", answer["expected"]))
+    def evaluate(
+        self,
+        layout: Layout,
+        inputs: Bytes,
+        *,
+        run_seed: int = 0,
+        want: tuple[str, ...] = ("expected",),
+        move: tuple[float, int] | None = None,
+    ) -> Draw:
+        """What these inputs, laid out as `layout` says, should give.
+
+        Args:
+            layout: from `describe`.
+            inputs: as many bytes as the layout's inputs take.
+            run_seed: that of the draw, for a reference that draws random numbers.
+            want: as for `draw`.
+            move: by how many units in the last place "nearby" moves the inputs at most, and a seed; one, at random,
+                where it is not given. Equal inputs move alike, and the other way where the units are negative.
+        """
+        self._blocks["inputs"].bytes[: layout.inputs.total_bytes] = inputs
+        request = {"op": "evaluate", "axes": dict(layout.axes), "run_seed": run_seed, "want": list(want), "move": move}
+        return self._drawn(layout, "own", run_seed, self._ask(request))
+
+    def _drawn(self, layout: Layout, family: str, run_seed: int, answer: Mapping[str, Any]) -> Draw:
+        inputs = self._blocks["inputs"].bytes[: layout.inputs.total_bytes]
+        expected, reference, nearby, half = (
+            self._views(name, answer.get(name, ())) for name in ("expected", "reference", "nearby", "half")
+        )
+        return Draw(layout, family, 0, run_seed, inputs, expected, reference, nearby, half)
 
     def _views(self, block: str, specs: Iterable[Mapping[str, Any]]) -> tuple[Array, ...]:
         placement = Placement.pack(TensorSpec.from_json(spec) for spec in specs)
