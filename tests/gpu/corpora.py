@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core.sources import SourceFile
+from assay.core.sources import SourceFile, Task
 from assay.launch.plan import PLAN_FILE, LaunchPlan, find_plan
+from assay.tasks.load import load_task
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -32,6 +33,10 @@ class KernelFile:
     def task(self) -> str:
         """A built-in task's name, or a file of `tests/gpu/tasks`."""
         return self.notes["task"]
+
+    def load_task(self) -> Task:
+        """What it is to solve."""
+        return _task_of(self.task)
 
     @property
     def plan(self) -> LaunchPlan:
@@ -56,6 +61,15 @@ class Exploit:
     def files(self) -> list[Path]:
         """What it hands over."""
         return sorted(p for p in self.folder.iterdir() if p.is_file() and p.name not in ("expected.toml", "task.py"))
+
+    @property
+    def task(self) -> str:
+        """A built-in task's name, or a file of `tests/gpu/tasks`."""
+        return str(self.facts["task"])
+
+    def load_task(self) -> Task:
+        """What it pretends to solve."""
+        return _task_of(self.task)
 
     @property
     def unit(self) -> Path:
@@ -110,3 +124,8 @@ def task_path(name: str) -> Path:
     """The source of a task that a corpus names."""
     own = FOLDER / "tasks" / f"{name}.py"
     return own if own.is_file() else BUILTIN / f"{name}.py"
+
+
+def _task_of(name: str) -> Task:
+    path = task_path(name)
+    return load_task(name if path.parent == BUILTIN else str(path))

@@ -10,7 +10,6 @@ from assay.core.verdicts import Verdict
 from assay.errors import CandidateError
 from assay.referee.judge import Referee
 from assay.tasks.candidates import load_candidate
-from assay.tasks.load import load_task
 from tests.gpu import corpora
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: device candidates are judged on one")
@@ -24,19 +23,14 @@ def referee(assay_home):
 
 
 def each(corpus):
-    by_task = sorted(corpus, key=lambda one: (one.facts["task"] if hasattr(one, "facts") else one.task, one.name))
+    by_task = sorted(corpus, key=lambda one: (one.task, one.name))
     return pytest.mark.parametrize("one", by_task, ids=lambda one: one.name)
-
-
-def task_of(name):
-    path = corpora.task_path(name)
-    return load_task(name if path.parent == corpora.BUILTIN else str(path))
 
 
 @each(corpora.exploits())
 def test_an_attack_is_never_accepted(referee, one):
     try:
-        judgement = referee.judge(task_of(one.facts["task"]), load_candidate(one.folder))
+        judgement = referee.judge(one.load_task(), load_candidate(one.folder))
     except CandidateError:
         assert one.facts["build"] in ("refused", "fails")
         return
@@ -49,7 +43,7 @@ def test_an_attack_is_never_accepted(referee, one):
 
 @each(corpora.mutants())
 def test_a_planted_bug_is_found(referee, one):
-    judgement = referee.judge(task_of(one.task), load_candidate(one.path))
+    judgement = referee.judge(one.load_task(), load_candidate(one.path))
     luck = one.notes.get("race") or one.notes.get("rare")
     if luck is not None and judgement.right is not False:
         pytest.skip(f"not found this time: {luck}")
@@ -60,7 +54,7 @@ def test_a_planted_bug_is_found(referee, one):
 @each(corpora.honest())
 def test_an_honest_kernel_is_never_found_wrong(screening, one):
     """A screening asks whether it is right; that it is no faster than the library is no dishonesty."""
-    judgement = screening.judge(task_of(one.task), load_candidate(one.path))
+    judgement = screening.judge(one.load_task(), load_candidate(one.path))
     messages = [finding.message for finding in judgement.findings]
     assert judgement.right is not False, messages
     assert judgement.verdict is not Verdict.REJECT, messages

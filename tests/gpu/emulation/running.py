@@ -1,6 +1,8 @@
 """Runs device candidates on this processor, without the referee: tensors in, tensors out."""
 
+import atexit
 import ctypes
+import functools
 import tempfile
 from pathlib import Path
 
@@ -42,10 +44,17 @@ def run(candidate, inputs, weights, outputs, scalars=()):
 
 def _library(candidate):
     with tempfile.TemporaryDirectory() as folder:
-        built = EmulatedBuilder(Path(folder)).build(candidate, 90)
+        built = _builder().build(candidate, 90)
         path = Path(folder) / "loaded.so"
         path.write_bytes(built.content)
         return ctypes.CDLL(str(path))
+
+
+@functools.cache
+def _builder():
+    found = EmulatedBuilder()
+    atexit.register(found.close)
+    return found
 
 
 def _call(library, launch, memory):
