@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.referee.correctness.budget import Budget, Witness, amplification
 from assay.referee.protocol.oracle_client import Array, Draw, Oracle
 
-_PAIRS = 4
-"""Moves that are tried, each with its opposite: of a sum near a threshold, one of the two crosses it."""
+_PAIRS = 6
+"""Moves that are tried, each with its opposite: of a sum near a threshold, one of the two crosses it, where the move is
+long enough: one pair in six is not."""
+_FEW = 1 / 8
+"""Of an output's elements; where more are wrong by more than the cap, the candidate is, and no move is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,23 @@ def appeal(oracle: Oracle, budget: Budget, outputs: Sequence[Array], draw: Draw)
         return Appeal(None, undecided=True)
     again = replace(again, nearby=tuple(array.copy() for array in again.nearby))  # the block serves moved inputs next
     witness = budget.check(outputs, again)
+    if witness is None or not witness.is_of_rounding or not _are_few(budget.beyond_cap(outputs, again)):
+        return Appeal(witness, undecided=False)
     unsettled = [np.zeros(wanted.shape, np.bool_) for wanted in again.expected]
     for pair in range(_PAIRS):
-        if witness is None or not witness.is_of_rounding:
-            break
         for units in (amplification(draw.layout), -amplification(draw.layout)):
             moved = evaluate(want=("nearby",), move=(units, pair))
-            unsettled = [one | new for one, new in zip(unsettled, budget.beyond_cap(again, moved), strict=True)]
+            new = budget.beyond_cap(moved.nearby, again)
+            unsettled = [one | other for one, other in zip(unsettled, new, strict=True)]
         witness = budget.check(_settled(outputs, again, unsettled), again)
-    return Appeal(witness, undecided=witness is None and any(one.any() for one in unsettled))
+        if witness is None:
+            return Appeal(None, undecided=True)
+    return Appeal(witness, undecided=False)
+
+
+def _are_few(wrong: Sequence[NDArray[np.bool_]]) -> bool:
+    counts = [np.count_nonzero(each) for each in wrong]
+    return any(counts) and all(n <= max(1.0, _FEW * each.size) for n, each in zip(counts, wrong, strict=True))
 
 
 def _settled(outputs: Sequence[Array], draw: Draw, unsettled: Sequence[Array]) -> list[Array]:

@@ -121,17 +121,17 @@ class Budget:
                     return False
         return True
 
-    def beyond_cap(self, draw: Draw, moved: Draw) -> list[NDArray[np.bool_]]:
-        """For each output, the elements of `moved.nearby` that are further from what `draw` expects than is granted."""
+    def beyond_cap(self, outputs: Sequence[Array], draw: Draw) -> list[NDArray[np.bool_]]:
+        """For each output, the elements that are further from what `draw` expects than is ever granted."""
         found = []
-        for near, wanted, spec in zip(moved.nearby, draw.expected, draw.layout.outputs, strict=True):
+        for got, wanted, spec in zip(outputs, draw.expected, draw.layout.outputs, strict=True):
             if not spec.dtype.is_floating:
                 found.append(np.zeros(wanted.shape, np.bool_))
                 continue
             finite = np.isfinite(wanted)
             exact = np.where(finite, wanted, 0.0)
             with np.errstate(invalid="ignore"):
-                within = np.abs(near - exact) <= _CAP[spec.dtype] * scale_of(exact)
+                within = np.abs(widen(got, spec.dtype) - exact) <= _CAP[spec.dtype] * scale_of(exact)
             found.append(finite & ~within)
         return found
 
