@@ -37,7 +37,7 @@ def match(
 ) -> dict[str, Any]:
     """The hidden units, in whole blocks, at which a training step costs what the reference's does.
 
-    Secants through the two measured widths nearest to equal cost; every width that was tried is in the result.
+    Widths double until one costs more, and are then interpolated; every width that was tried is in the result.
     """
     reference = settings.arm(settings.of(arm).reference)
     assert reference.hidden is not None, "a reference is dense"
@@ -52,7 +52,7 @@ def match(
         say(f"[match] {arm.name}: {hidden} hidden units cost {ratio:.3f} ({lower:.3f} to {upper:.3f}) of dense")
         if abs(ratio - 1) <= _CLOSE:
             break
-        hidden = _blocks(_secant(tried, reference.hidden), arm)
+        hidden = _blocks(_next_width(tried), arm)
     best = min(tried.values(), key=lambda each: abs(each["ratio"][0] - 1))
     return {**best, "tried": list(tried.values())}
 
@@ -66,13 +66,19 @@ def training_call(model: LanguageModel, arm: Arm, settings: Settings, corpus: Co
     return lambda: train_step(model, optimizer, next(batches), training)
 
 
-def _secant(tried: dict[int, dict[str, Any]], first: int) -> float:
-    """Where the line through the two nearest points reaches equal cost; after one point, twice the width."""
-    near = sorted(tried.values(), key=lambda each: abs(each["ratio"][0] - 1))[:2]
-    if len(near) < 2:
-        return 2 * first if near[0]["ratio"][0] < 1 else first / 2
-    (h0, r0), (h1, r1) = ((each["hidden"], each["ratio"][0]) for each in near)
-    return h0 + (1 - r0) * (h1 - h0) / (r1 - r0) if r1 != r0 else float(h0)
+def _next_width(tried: dict[int, dict[str, Any]]) -> float:
+    """Between the nearest cheaper and the nearest dearer width, where cost grows evenly; until both are there, further.
+
+    Noise can make the wider of two the cheaper, so no line is drawn through two on the same side.
+    """
+    costs = {hidden: each["ratio"][0] for hidden, each in tried.items()}
+    cheaper, dearer = ([hidden for hidden in costs if (costs[hidden] < 1) is side] for side in (True, False))
+    if not dearer:
+        return 2 * max(cheaper)
+    if not cheaper:
+        return min(dearer) / 2
+    low, high = max(cheaper, key=lambda h: costs[h]), min(dearer, key=lambda h: costs[h])
+    return low + (1 - costs[low]) * (high - low) / (costs[high] - costs[low])
 
 
 def _blocks(hidden: float, arm: Arm) -> int:
