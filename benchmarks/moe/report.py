@@ -108,9 +108,13 @@ def verdict(found: Finding, costs: Data | None, shape: Experiment, settings: Set
     elif outcome is None or found.quality is None:
         words = "not measured yet"
     else:
-        name = {Outcome.NOT_INFERIOR: "not inferior", Outcome.INFERIOR: "inferior", Outcome.UNDECIDED: "undecided"}
+        name = {
+            Outcome.NOT_INFERIOR: "not inferior to",
+            Outcome.INFERIOR: "inferior to",
+            Outcome.UNDECIDED: "undecided against",
+        }
         words = (
-            f"{name[outcome]} to {shape.reference}: {found.quality.difference:+.4f} bits per byte, limit "
+            f"{name[outcome]} {shape.reference}: {found.quality.difference:+.4f} bits per byte, limit "
             f"{found.quality.upper:+.4f}, margin {settings.margin_bits:+g}"
         )
         if seeds < len(settings.seeds):
