@@ -2,6 +2,7 @@
 
 `run` trains what is still missing, any number of times; `match` only finds the widths at which block-sparse arms cost
 what the dense one does, as `run` does once nothing else is left; `costs` wants a silent machine; `report` writes docs/.
+With --again, what the first experiment left undecided, on seeds that nothing has used.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import torch
 from assay.errors import AssayError
 from benchmarks.moe.costs import measure_costs
 from benchmarks.moe.matching import match_all
-from benchmarks.moe.record import DATA, Record
-from benchmarks.moe.report import render
+from benchmarks.moe.record import DATA, DATA_AGAIN, Record
+from benchmarks.moe.report import Stage, render
 from benchmarks.moe.running import run_all
-from benchmarks.moe.settings import Settings, load_settings, quick
+from benchmarks.moe.settings import AGAIN, FROZEN, Settings, load_settings, quick
 from benchmarks.moe.text import load_corpus
 from benchmarks.referee.results import ROOT, this_processor, write_report
 
@@ -31,7 +32,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     torch.set_num_threads(1)
     try:
-        settings = quick(load_settings()) if arguments.quick else load_settings()
+        settings = load_settings(AGAIN if arguments.again else FROZEN)
+        settings = quick(settings) if arguments.quick else settings
         _command(arguments, settings)
     except AssayError as error:
         print(error, file=sys.stderr)
@@ -44,10 +46,10 @@ def main() -> int:
 
 def _command(arguments: argparse.Namespace, settings: Settings) -> None:
     if arguments.command == "report":
-        _report(settings, [arguments.json] if arguments.json else sorted(DATA.glob("*.json")), arguments.docs)
+        _report(arguments.docs)
         return
     corpus = load_corpus(settings, arguments.text)
-    path = arguments.json or DATA / f"{this_processor()}.json"
+    path = arguments.json or (DATA_AGAIN if arguments.again else DATA) / f"{this_processor()}.json"
     arms = [settings.arm(name) for name in arguments.arms] or list(settings.arms)
     with Record(path, settings, corpus.sha256, quick=arguments.quick) as record:
         if arguments.command == "costs":
@@ -61,10 +63,16 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> None:
             run_all(record, settings, arms, arguments.text, arguments.workers)
 
 
-def _report(settings: Settings, files: list[Path], docs: Path) -> None:
-    text, pictures = render({file.stem: json.loads(file.read_text()) for file in files}, settings)
+def _report(docs: Path) -> None:
+    stages = [_stage(FROZEN, DATA, ""), _stage(AGAIN, DATA_AGAIN, "again-")]
+    text, pictures = render(stages)
     write_report(docs, "moe", text, pictures)
-    print(f"{docs / 'moe-results.md'} and {len(pictures)} pictures from {', '.join(file.name for file in files)}")
+    print(f"{docs / 'moe-results.md'} and {len(pictures)} pictures")
+
+
+def _stage(settings: Path, data: Path, prefix: str) -> Stage:
+    machines = {f"{prefix}{file.stem}": json.loads(file.read_text()) for file in sorted(data.glob("*.json"))}
+    return Stage(settings.name, load_settings(settings), machines)
 
 
 def _parse() -> argparse.Namespace:
@@ -74,6 +82,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--text", type=Path, help="another text than Debian's dict-gcide")
     parser.add_argument("--json", type=Path, help="the file of results (default: this machine's in docs/data/moe)")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the report goes")
+    parser.add_argument("--again", action="store_true", help="run, match or costs of the second experiment")
     parser.add_argument("--workers", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--quick", action="store_true", help="almost no training: shows that everything runs")
     return parser.parse_args()

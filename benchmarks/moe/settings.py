@@ -1,4 +1,4 @@
-"""What is compared and how: `frozen.toml`, read and checked; its identity stands in every file of results."""
+"""What is compared and how: `frozen.toml`, or what comes `again`; its identity stands in every file of results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from assay.core.identity import identity
 from assay.errors import InputError
 
-FROZEN = Path(__file__).with_name("frozen.toml")
+FROZEN, AGAIN = (Path(__file__).with_name(f"{name}.toml") for name in ("frozen", "again"))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,9 +15,9 @@ from benchmarks.moe.matching import match
 from benchmarks.moe.model import make_model, parameters
 from benchmarks.moe.plan import chosen_trial, next_runs
 from benchmarks.moe.record import Record
-from benchmarks.moe.report import render
+from benchmarks.moe.report import Stage, render
 from benchmarks.moe.running import run_all
-from benchmarks.moe.settings import load_settings, quick
+from benchmarks.moe.settings import AGAIN, load_settings, quick
 from benchmarks.moe.text import load_corpus, windows
 from benchmarks.moe.training import Run, train
 from benchmarks.moe.verdicts import find
@@ -67,7 +67,7 @@ def test_a_run_goes_on_where_it_was_left_and_repeats_to_the_bit_in_another_proce
     assert [each["seed"] for each in rows] == [101, 1, 2]
     assert rows[-1]["bits"] == here["bits"]
     assert 1 < here["bits"] < 9
-    words, _ = render({"machine": data}, settings)
+    words, _ = render([Stage("frozen.toml", settings, {"machine": data})])
     assert f"| {FINE} | 594,560 |" in words
     with pytest.raises(InputError, match="other settings or on another text"):
         Record(path, SETTINGS, corpus.sha256)
@@ -182,7 +182,7 @@ def test_the_report_shows_failures_and_refuses_other_settings():
         "text_sha256": "ab",
         "suites": suites,
     }
-    words, pictures = render({"here": data, "there": data | {"settings": "others"}}, SETTINGS)
+    words, pictures = render([Stage("frozen.toml", SETTINGS, {"here": data, "there": data | {"settings": "others"}})])
     assert "inferior: 1 of 5 runs diverged; 0.55x its training and 0.55x its inference, not within" in words
     assert "**coarse-8x256-top-1**: not measured yet" in words
     assert words.count("other settings and are not shown") == 1
@@ -195,3 +195,22 @@ def test_pictures_are_well_formed_and_name_every_arm():
     root = ElementTree.fromstring(scatter(points, "seconds", (10.0, 2.22), "words"))
     words = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"dense <x4>", "fine"} <= set(words)
+
+
+def test_what_was_undecided_is_asked_again_of_other_seeds_under_the_same_margin():
+    again = load_settings(AGAIN)
+    assert not {again.rate_seed, *again.seeds} & {SETTINGS.rate_seed, *SETTINGS.seeds}
+    assert (again.margin_bits, again.confidence, again.training) == (
+        SETTINGS.margin_bits, SETTINGS.confidence, SETTINGS.training,
+    )  # fmt: skip
+    assert again.experiments["experts"] == SETTINGS.experiments["experts"]
+    assert all(arm == SETTINGS.arm(arm.name) for arm in again.arms)
+
+
+def test_a_second_experiment_is_shown_behind_the_first_and_not_before_it_has_run():
+    data = {"machine": {"cpu_model": "a processor"}, "settings": SETTINGS.identity, "text_sha256": "ab", "suites": {}}
+    first = Stage("frozen.toml", SETTINGS, {"here": data})
+    words, _ = render([first, Stage("again.toml", SETTINGS, {"again-here": data})])
+    assert words.index("frozen.toml") < words.index("again.toml")
+    words, _ = render([first, Stage("again.toml", SETTINGS, {})])
+    assert "again.toml" not in words
