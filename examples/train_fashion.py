@@ -34,6 +34,11 @@ def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-3)
 
 
+def make_scheduler(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Half a cosine to nothing."""
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+
 def loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy."""
     return nn.functional.cross_entropy(model(images), labels)

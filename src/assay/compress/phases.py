@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,16 +60,16 @@ class Trained:
 
 
 def train(phase: Phase, recipe: Recipe, states: States, told: Told, interval_s: float) -> Trained:
-    """Train a phase to its end, from its last state where there is one. The optimiser is a new one of the recipe.
+    """Train a phase to its end, from its last state where there is one. Optimiser and scheduler are new ones.
 
     A state is written at the end, and before it whenever `interval_s` seconds are over.
 
     Raises InputError for a step that fails and a loss that is not finite, MachineError where states cannot be written.
     """
-    model, optimizer, losses = _begin(phase, recipe, states.read(phase.name))
+    model, optimizer, scheduler, losses = _begin(phase, recipe, states.read(phase.name))
     written = time.monotonic()
     for step in range(len(losses), phase.steps):
-        losses.append(_step(phase, recipe, model, optimizer, step))
+        losses.append(_step(phase, recipe, model, optimizer, scheduler, step))
         done = step + 1 == phase.steps
         if done or time.monotonic() - written >= interval_s:
             states.write(phase.name, State(model.state_dict(), None if done else optimizer.state_dict(), losses))
@@ -79,27 +80,49 @@ def train(phase: Phase, recipe: Recipe, states: States, told: Told, interval_s: 
 
 def _begin(
     phase: Phase, recipe: Recipe, state: State | None
-) -> tuple[nn.Module, torch.optim.Optimizer, list[float]]:  # fmt: skip
+) -> tuple[nn.Module, torch.optim.Optimizer, Any, list[float]]:  # fmt: skip
     torch.manual_seed(phase.seed)
     model = phase.make().train()
     if state is None:
-        return model, recipe.make_optimizer(model), []
+        return model, *_scheduled(recipe, model, phase.steps, 0), []
     try:
         model.load_state_dict(state.model)
-        optimizer = recipe.make_optimizer(model)
+        optimizer, scheduler = _scheduled(recipe, model, phase.steps, len(state.losses))
         if state.optimizer is not None:
             optimizer.load_state_dict(state.optimizer)
     except (RuntimeError, ValueError, KeyError) as error:
         raise InputError("the state of a training does not fit the model", value=words_of(error), rule=phase.name,
                          next_step="go on with the same training file, or choose another -o") from error  # fmt: skip
     torch.set_rng_state(state.random)
-    return model, optimizer, state.losses
+    return model, optimizer, scheduler, state.losses
 
 
-def _step(phase: Phase, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> float:
+def _scheduled(recipe: Recipe, model: nn.Module, steps: int, done: int) -> tuple[torch.optim.Optimizer, Any]:
+    """A new optimiser, and its scheduler after the steps that are done: it counts them, and looks at nothing else."""
+    optimizer = recipe.make_optimizer(model)
+    if recipe.make_scheduler is None:
+        return optimizer, None
+    try:
+        scheduler = recipe.make_scheduler(optimizer, steps)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a scheduler wants the optimiser to take its step first
+            for _ in range(done):
+                scheduler.step()
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError("make_scheduler fails", value=words_of(error), rule="make_scheduler(optimizer, steps) returns "
+                         "a scheduler of torch.optim.lr_scheduler whose step() takes nothing",
+                         next_step="see docs/compress.md") from error  # fmt: skip
+    return optimizer, scheduler
+
+
+def _step(
+    phase: Phase, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: Any, step: int
+) -> float:
     try:
         phase.before_step(model, optimizer, step)
         found = float(plain_step(phase.loss, model, optimizer, recipe.get_batch(phase.first_batch + step)))
+        if scheduler is not None:
+            scheduler.step()
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         raise InputError("a training step fails", value=f"{phase.name}, step {step}: {words_of(error)}",
                          rule="loss and optimiser serve the converted model too",

@@ -20,13 +20,18 @@ _FUNCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model is trained. `get_batch(number)` gives the same batch for the same number."""
+    """How a model is trained. `get_batch(number)` gives the same batch for the same number.
+
+    `make_scheduler(optimizer, steps)` is the file's own where it has one: a learning-rate scheduler of torch that takes
+    a step after each of so many training steps.
+    """
 
     name: str
     make_model: Callable[[], Any]
     make_optimizer: Callable[[Any], Any]
     loss: Callable[..., Any]
     get_batch: Callable[[int], tuple[Any, ...]]
+    make_scheduler: Callable[[Any, int], Any] | None = None
 
     def start(self, seed: int) -> tuple[Any, Any]:
         """A new model in training mode, and its optimiser."""
@@ -58,4 +63,5 @@ def load_recipe(path: Path) -> Recipe:
             raise InputError(
                 f"the file has no {name}", value=str(path), rule=f"{name} {rule}", next_step="see docs/training.md"
             )
-    return Recipe(path.stem, loaded.make_model, loaded.make_optimizer, loaded.loss, loaded.get_batch)
+    scheduler = getattr(loaded, "make_scheduler", None)
+    return Recipe(path.stem, loaded.make_model, loaded.make_optimizer, loaded.loss, loaded.get_batch, scheduler)
