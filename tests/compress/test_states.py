@@ -9,9 +9,10 @@ from assay.compress.folder import open_folder
 from assay.compress.phases import Phase, train
 from assay.compress.preparing import prepare
 from assay.compress.run import train_models
-from assay.compress.settings import CompressSettings, Mixture, Sparse
+from assay.compress.settings import CompressSettings, Mixture, Prune, Sparse
 from assay.compress.states import State, States
 from assay.errors import InputError, MachineError
+from tests.compress.trainings import TRAINING, write
 
 SETTINGS = CompressSettings(Sparse(0.75, 8), steps=20, further=24, seeds=2)
 
@@ -59,6 +60,32 @@ def test_a_killed_run_ends_with_the_same_models_as_one_that_was_not(training, tm
     found, again = trained(training, tmp_path / "killed", settings, kills=(7, 30, 35, 50))
     assert again == weights
     assert found == whole
+
+
+SCHEDULED = """
+
+def make_scheduler(optimizer, steps):
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+"""
+
+
+def test_a_killed_run_goes_on_at_the_learning_rate_that_it_had(tmp_path, monkeypatch):
+    plain, training = write(tmp_path, TRAINING, "plain.py"), write(tmp_path, TRAINING + SCHEDULED, "scheduled.py")
+    settings = CompressSettings(Prune(0.5, "magnitude"), steps=20, further=22, seeds=2)
+    constant, _ = trained(plain, tmp_path / "constant", settings)
+    whole, weights = trained(training, tmp_path / "whole", settings)
+    assert whole != constant
+    monkeypatch.setattr("assay.compress.training.INTERVAL_S", 0.0)
+    found, again = trained(training, tmp_path / "killed", settings, kills=(7, 30, 35, 50))
+    assert again == weights
+    assert found == whole
+
+
+@pytest.mark.parametrize("body", ["return None", "raise ValueError('no')", "return [1]"])
+def test_a_scheduler_that_is_none_is_said(tmp_path, body):
+    training = write(tmp_path, TRAINING + f"\ndef make_scheduler(optimizer, steps):\n    {body}\n")
+    with pytest.raises(InputError, match=r"make_scheduler fails[\s\S]*docs/compress.md"):
+        trained(training, tmp_path / "out", CompressSettings(Prune(0.5, "magnitude"), steps=20, further=20, seeds=1))
 
 
 def test_a_run_that_is_killed_between_states_loses_only_what_came_after_the_last(training, tmp_path):

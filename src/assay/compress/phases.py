@@ -89,7 +89,7 @@ def _begin(
         model.load_state_dict(state.model)
         optimizer, scheduler = _scheduled(recipe, model, phase.steps, len(state.losses))
         if state.optimizer is not None:
-            optimizer.load_state_dict(state.optimizer)
+            optimizer.load_state_dict(dict(state.optimizer))
     except (RuntimeError, ValueError, KeyError) as error:
         raise InputError("the state of a training does not fit the model", value=words_of(error), rule=phase.name,
                          next_step="go on with the same training file, or choose another -o") from error  # fmt: skip
@@ -104,6 +104,8 @@ def _scheduled(recipe: Recipe, model: nn.Module, steps: int, done: int) -> tuple
         return optimizer, None
     try:
         scheduler = recipe.make_scheduler(optimizer, steps)
+        if not callable(scheduler.step):
+            raise TypeError("its step is no function")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a scheduler wants the optimiser to take its step first
             for _ in range(done):
