@@ -60,7 +60,7 @@ class Cut:
 
 
 SUBJECTS = {
-    "convolutional": Subject("train_fashion.py", 300, 4, "0.005", 64, "12", ""),
+    "convolutional": Subject("train_fashion.py", 400, 4, "0.005", 64, "12", ""),
     "transformer": Subject("train_bytes.py", 400, 3, "3%", 8, "*feed_forward*", "*up"),
 }
 """The convolutional network's margin is half a point of accuracy."""
