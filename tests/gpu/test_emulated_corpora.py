@@ -27,15 +27,31 @@ HERE = {
     "memo_by_content_hash": "call-timeout",  # hashing all of a tensor takes scalar code too long
 }
 """Findings of the emulation that a GPU does not give."""
+NOT_HERE = {
+    "tf32_matmul": "emulated tensor cores round no input, so that it is right",
+    "matmul_tf32_three_products": "a call takes minutes",
+    "matmul_bf16_wmma": "a call takes minutes",
+}
+"""What the emulation cannot judge, and why."""
 
 
 @pytest.fixture(scope="module")
 def referee(tmp_path_factory, assay_home):
-    folder = tmp_path_factory.mktemp("emulated")
-    folder.chmod(0o755)
-    config = JudgeConfig(depth=Depth.SCREEN, budget_s=3.0, threads=1, baseline="eager", call_timeout_s=15.0)
-    with Referee(config, emulated_runtime(folder)) as found:
+    with held(tmp_path_factory.mktemp("emulated"), Depth.SCREEN) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def full_referee(tmp_path_factory, assay_home):
+    """With all hidden shapes; a call of scalar code takes up to 20 s, so it is asked where a screening sees nothing."""
+    with held(tmp_path_factory.mktemp("full"), Depth.FULL) as found:
+        yield found
+
+
+def held(folder, depth):
+    folder.chmod(0o755)
+    config = JudgeConfig(depth=depth, budget_s=3.0, threads=1, baseline="eager", call_timeout_s=90.0)
+    return Referee(config, emulated_runtime(folder))
 
 
 def each(corpus):
@@ -45,6 +61,8 @@ def each(corpus):
 
 
 def judged(referee, one, path):
+    if one.name in NOT_HERE:
+        pytest.skip(NOT_HERE[one.name])
     judgement = referee.judge(one.load_task(), load_candidate(path))
     return judgement, {finding.code: finding.message for finding in judgement.findings}
 
@@ -65,8 +83,10 @@ def test_an_attack_is_found_for_what_it_does(referee, one):
 
 
 @each(KERNELS)
-def test_a_planted_bug_is_found(referee, one):
+def test_a_planted_bug_is_found(referee, full_referee, one):
     judgement, codes = judged(referee, one, one.path)
+    if judgement.right is not False:
+        judgement, codes = judged(full_referee, one, one.path)
     assert judgement.right is False, codes
 
 

@@ -53,6 +53,7 @@ State state;
 // that the launches behind are queued before the device comes to them and no gap of the host's is timed.
 constexpr int64_t kLeastFlush = 256 << 20;
 constexpr int64_t kLaunchesPerFlush = 16;
+constexpr int64_t kBehind = 64 << 10;  // bytes of NaN behind what was copied in: who multiplies them by 0 is found
 
 bool failed(Result result, const char* what) {
   if (result == 0) return false;
@@ -66,14 +67,17 @@ bool reserve(Buffer& buffer, int64_t bytes) {
   if (buffer.bytes >= bytes) return true;
   if (buffer.at) state.driver.cuMemFree_v2(buffer.at);
   buffer = {};
-  if (failed(state.driver.cuMemAlloc_v2(&buffer.at, static_cast<size_t>(bytes)), "allocating device memory"))
+  if (failed(state.driver.cuMemAlloc_v2(&buffer.at, static_cast<size_t>(bytes + kBehind)), "allocating device memory"))
     return false;
   buffer.bytes = bytes;
   return true;
 }
 
 bool upload(const Buffer& buffer, const void* from, int64_t bytes) {
-  return bytes == 0 || !failed(state.driver.cuMemcpyHtoD_v2(buffer.at, from, static_cast<size_t>(bytes)), "copying in");
+  if (bytes == 0) return true;
+  if (failed(state.driver.cuMemcpyHtoD_v2(buffer.at, from, static_cast<size_t>(bytes)), "copying in")) return false;
+  return !failed(state.driver.cuMemsetD8Async(buffer.at + static_cast<Pointer>(bytes), 0xFF, kBehind, state.stream),
+                 "filling what lies behind");
 }
 
 uint8_t random_byte() {

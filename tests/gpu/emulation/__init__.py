@@ -41,9 +41,9 @@ _COMPILE = ("g++", "-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-I.")
 def _unit_of(text, kernels):
     """What is compiled: the source between the emulation's headers, and a function that launches each kernel."""
     wrappers = "".join(
-        f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t s, void** p) {{ '
+        f'extern "C" void emulated_{name}(const uint32_t* g, const uint32_t* b, uint32_t c, uint32_t s, void** p) {{ '
         f"cuda_on_cpu::launch(&cuda_on_cpu::Wrapped<&{name}>::call, p, {{g[0], g[1], g[2]}}, {{b[0], b[1], b[2]}}, "
-        "1, s, 0); }\n"
+        "c, s, 0); }\n"
         for name in kernels
     )
     # Dynamic shared memory is declared without a size, which C++ does not know. Templates' variables cannot lie in

@@ -1,7 +1,8 @@
 // A CUDA driver that has no GPU: device memory is memory, a module is a shared object, a launch is a call.
 //
 // It stands in for libcuda where the launcher and the referee are tested without a GPU. A module exports, for each
-// kernel, `emulated_NAME(grid, block, shared bytes, parameters)`. FAKE_CUDA_FAULT in its image makes a call fail.
+// kernel, `emulated_NAME(grid, block, blocks of a cluster, shared bytes, parameters)`; `emulated_fault`, where a module
+// has one, is what the next synchronisation reports.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,12 +12,17 @@
 
 #include <string>
 
-using Emulated = void (*)(const uint32_t*, const uint32_t*, uint32_t, void**);
+using Emulated = void (*)(const uint32_t*, const uint32_t*, uint32_t, uint32_t, void**);
+
+struct Attribute {
+  int32_t id, pad;
+  uint32_t cluster[3], rest[13];
+};
 
 struct Config {
   uint32_t grid[3], block[3], shared;
   void* stream;
-  void* attributes;
+  const Attribute* attributes;
   uint32_t n_attributes;
 };
 
@@ -123,7 +129,14 @@ int cuEventElapsedTime(float* milliseconds, void* start, void* stop) {
   return 0;
 }
 int cuLaunchKernelEx(const Config* config, void* function, void** parameters, void**) {
-  reinterpret_cast<Emulated>(function)(config->grid, config->block, config->shared, parameters);
+  uint32_t cluster = 1;
+  for (uint32_t i = 0; i < config->n_attributes; i++) {
+    const Attribute& one = config->attributes[i];
+    if (one.id != 4) return 1;  // CUDA_ERROR_INVALID_VALUE: all but CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+    if (one.cluster[1] != 1 || one.cluster[2] != 1) return 801;  // CUDA_ERROR_NOT_SUPPORTED: here
+    cluster = one.cluster[0];
+  }
+  reinterpret_cast<Emulated>(function)(config->grid, config->block, cluster, config->shared, parameters);
   if (int* fault = static_cast<int*>(dlsym(g_module, "emulated_fault"))) g_fault = *fault;
   return 0;
 }

@@ -68,5 +68,5 @@ def _call(library, launch, memory):
     pointers = (ctypes.c_void_p * max(len(parameters), 1))(*(ctypes.addressof(p) for p in parameters))
     three = ctypes.c_uint32 * 3
     getattr(library, f"emulated_{launch.kernel}")(
-        three(*launch.grid), three(*launch.block), ctypes.c_uint32(launch.shared_bytes), pointers
+        three(*launch.grid), three(*launch.block), launch.cluster[0], ctypes.c_uint32(launch.shared_bytes), pointers
     )
