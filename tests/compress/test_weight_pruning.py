@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from assay.checkpoints import Conversion, load_model, write_folder
 from assay.compress.finishing import Finisher, first_inputs, smaller
 from assay.compress.phases import Phase, train
 from assay.compress.preparing import prepare
@@ -13,6 +14,7 @@ from assay.compress.training import Trainer
 from assay.compress.weight_pruning import read_mask
 from assay.engineer.training.recipe import load_recipe
 from assay.errors import InputError
+from assay.sparse import SparseConv2d
 from assay.sparse.unstructured import SparseLinear
 from tests.compress.trainings import JUDGED, write
 
@@ -105,6 +107,50 @@ def test_a_large_layer_of_zeros_becomes_sparse_and_a_small_one_does_not(tmp_path
     assert isinstance(made.first, SparseLinear)
     assert type(made.head) is nn.Linear
     assert type(made.feed_forward.up) is nn.Linear
+
+
+CONVOLUTIONS = """
+import torch
+from torch import nn
+
+
+def make_model():
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+                         nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4))
+
+
+def make_optimizer(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+
+def loss(model, x, targets):
+    return nn.functional.cross_entropy(model(x), targets)
+
+
+def get_batch(number):
+    drawing = torch.Generator().manual_seed(number)
+    return torch.randn(8, 1, 12, 12, generator=drawing), torch.randint(4, (8,), generator=drawing)
+"""
+
+
+def test_a_convolution_of_zeros_becomes_sparse_and_loads_with_its_stride_in_another_process(tmp_path, monkeypatch):
+    recipe = load_recipe(write(tmp_path, CONVOLUTIONS))
+    model = recipe.make_model().eval()
+    with torch.no_grad():
+        model[3].weight[torch.rand(model[3].weight.shape) < 0.8] = 0
+    x, _ = recipe.get_batch(0)
+    expected = model(x)
+    monkeypatch.setattr("assay.compress.finishing.is_faster", lambda *_: True)
+    finisher = Finisher(model, recipe, alone=False)
+    made = finisher.finish(model)
+    assert isinstance(made[3], SparseConv2d)
+    assert type(made[0]) is nn.Conv2d  # no zeros
+    assert torch.allclose(made(x), expected, atol=1e-5)
+    conversion = Conversion("pruned", {"modules": finisher.names})
+    write_folder(tmp_path / "model", CONVOLUTIONS, made, (conversion,))
+    loaded = load_model(tmp_path / "model")
+    assert isinstance(loaded[3], SparseConv2d)
+    assert torch.equal(loaded(x), made(x))
 
 
 def test_a_model_that_fixes_its_sizes_in_its_code_stays_as_it_is():

@@ -13,6 +13,7 @@ from assay.export.folding import fold
 from assay.export.network import Kind
 from assay.export.reading import read_network
 from assay.export.reference import compute, rounding_bound
+from assay.sparse.convolution import SparseConv2d
 from assay.sparse.linear import BlockSparseLinear
 from assay.sparse.unstructured import SparseLinear
 
@@ -113,6 +114,8 @@ def test_a_pruned_module_and_assays_sparse_layers_keep_their_zeros():
     assert read_network(nn.Sequential(sparse), torch.randn(2, 32)).weights == (128, 512)
     blocks = BlockSparseLinear.from_linear(linear, block=8, sparsity=0.5)
     assert read_network(blocks, torch.randn(2, 32)).weights == (256, 512)
+    convolution = SparseConv2d.from_conv2d(nn.Conv2d(2, 4, 3), sparsity=0.75)
+    assert read_network(convolution, torch.randn(2, 2, 8, 8)).weights == (18, 72)
 
 
 def test_an_argmax_at_the_end_is_the_networks_decision():

@@ -8,7 +8,8 @@ from torch import nn
 
 from assay.errors import InputError
 from assay.sparse.bits import column_numbers, pack_bits, row_starts, unpack_bits
-from assay.sparse.unstructured import FEW, SparseLinear, largest
+from assay.sparse.unstructured import FEW, SparseLinear
+from assay.sparse.unstructured_layer import largest
 from assay.sparse.unstructured_ops import MASK_ROWS
 
 mm, dense, sampled = (getattr(torch.ops.assay, f"unstructured_{name}") for name in ("mm", "dense", "sampled"))

@@ -1,7 +1,8 @@
 """A model with zeros becomes one without them: units that do nothing go, and layers leave out the zeros that are left.
 
-What can go is decided by `assay.pruning.shrink`. A linear layer that still has many zeros becomes a SparseLinear where
-that is faster here, for as many rows as the claim is about; others keep their zeros, which then cost what weights cost.
+What can go is decided by `assay.pruning.shrink`. A linear layer or a convolution that still has many zeros becomes a
+sparse one where that is faster here, for as many examples as the claim is about; others keep their zeros, which then
+cost what weights cost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,11 @@ from assay.checkpoints.conversions.replacing import replace_module
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
 from assay.pruning.shrink import shrink
+from assay.sparse.convolution import why_not
 
 _LEAST_ZEROS = 0.6
-"""Below, SparseLinear reads more than a dense product does at more than a few rows (assay.sparse.unstructured)."""
+"""Below, SparseLinear reads more than a dense product does at more than a few rows (assay.sparse.unstructured), and
+SparseConv2d is hardly faster than oneDNN."""
 _FASTER = 0.9
 """Of the dense layer's time: less is within what timings of some microseconds repeat to."""
 _TURNS = 31
@@ -47,7 +50,7 @@ class Finisher:
         loss, example = self._recipe.loss, self._example()
         model = smaller(model.eval(), self.names, first_inputs(model, model, loss, example))
         for name, module in list(model.named_modules()):
-            if type(module) is nn.Linear and _zeros(module) >= _LEAST_ZEROS:
+            if _can_be_sparse(module) and _zeros(module) >= _LEAST_ZEROS:
                 sparse = to_sparse(module)
                 inputs = first_inputs(model, module, loss, example)
                 if inputs and is_faster(sparse, module, inputs[0]):
@@ -118,5 +121,9 @@ def is_faster(sparse: nn.Module, dense: nn.Module, x: Tensor) -> bool:
     return median(times[0]) < _FASTER * median(times[1])
 
 
-def _zeros(linear: nn.Linear) -> float:
-    return float((linear.weight == 0).float().mean())
+def _can_be_sparse(module: nn.Module) -> TypeGuard[nn.Linear | nn.Conv2d]:
+    return type(module) is nn.Linear or (type(module) is nn.Conv2d and not why_not(module))
+
+
+def _zeros(layer: nn.Linear | nn.Conv2d) -> float:
+    return float((layer.weight == 0).float().mean())

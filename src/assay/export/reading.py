@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from assay.errors import InputError
 from assay.export.network import Layer, Network, Pool, PoolKind, Window
 from assay.export.operators import READERS, Arguments, Value, shape_of, unknown_operator
+from assay.sparse.convolution import SparseConv2d
 from assay.sparse.linear import BlockSparseLinear
 from assay.sparse.unstructured import SparseLinear
 
@@ -66,11 +67,12 @@ def _copied(model: nn.Module, example: Tensor) -> nn.Module:
 def _with_dense_layers(model: nn.Module) -> nn.Module:
     """The model with ordinary layers in the places of Assay's sparse ones; zeros stay zeros."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, BlockSparseLinear | SparseLinear):
+        if isinstance(module, BlockSparseLinear | SparseLinear | SparseConv2d):
+            dense = module.to_conv2d() if isinstance(module, SparseConv2d) else module.to_linear()
             if not name:
-                return module.to_linear()
+                return dense
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, module.to_linear())
+            setattr(model.get_submodule(parent), child, dense)
     return model
 
 

@@ -12,12 +12,12 @@ from torch import nn
 from assay.errors import InputError
 from assay.sparse.int8 import Int8BlockSparseLinear
 from assay.sparse.linear import BlockSparseLinear
-from assay.sparse.unstructured import SparseLinear
+from assay.sparse.unstructured_layer import UnstructuredLayer
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LAYERS = (nn.Linear, *CONVOLUTIONS)
 """Whose weights are pruned where nothing else is named."""
-_CONVERTED = (BlockSparseLinear, SparseLinear, Int8BlockSparseLinear)
+_CONVERTED = (BlockSparseLinear, UnstructuredLayer, Int8BlockSparseLinear)
 
 
 def prunable(model: nn.Module, names: Sequence[str] = ()) -> dict[str, nn.Parameter]:

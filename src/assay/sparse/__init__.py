@@ -8,6 +8,7 @@ print(layer.explain())
 """
 
 from assay.sparse.attention import AttentionLayout, block_sparse_attention
+from assay.sparse.convolution import SparseConv2d
 from assay.sparse.functional import block_sparse_mm
 from assay.sparse.grouped import gathered_mm, grouped_mm
 from assay.sparse.int8 import Int8BlockSparseLinear, quantise
@@ -20,6 +21,7 @@ __all__ = [
     "BlockLayout",
     "BlockSparseLinear",
     "Int8BlockSparseLinear",
+    "SparseConv2d",
     "SparseLinear",
     "block_sparse_attention",
     "block_sparse_mm",

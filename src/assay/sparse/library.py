@@ -108,6 +108,7 @@ def load(isa: str) -> ctypes.CDLL:
     found.assay_block_gradient.argtypes = (ctypes.POINTER(Gradient),)
     found.assay_route.argtypes = (_pointer, _number, _number, _number, _int, *4 * (_pointer,))
     found.assay_gate.argtypes = (_pointer, _pointer, *3 * (_number,), *3 * (_int,), *6 * (_pointer,))
+    found.assay_sparse_convolution.argtypes = (_pointer,)
     found.assay_block_transpose.argtypes = (_pointer, _pointer, _pointer, _number, _number, _int)
     found.assay_grouped_multiply.argtypes = (ctypes.POINTER(Grouped),)
     found.assay_grouped_outer.argtypes = (ctypes.POINTER(Grouped),)

@@ -2,12 +2,13 @@
 
 Settings: {"modules": ["fc1", ...]}, every layer whose form may differ from what make_model makes. The form itself is in
 the weights' file, since seeds of one architecture lose different units: a layer with `values`, `mask` and `shape`
-becomes a SparseLinear, one whose `weight` is smaller takes its size, and one of which nothing is there was folded into
-its neighbours and hands on what it is given.
+becomes a SparseLinear or a SparseConv2d, one whose `weight` is smaller takes its size, and one of which nothing is
+there was folded into its neighbours and hands on what it is given.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,14 +19,16 @@ from assay.checkpoints.conversions.replacing import find_layer, replace_module
 from assay.errors import InputError
 from assay.pruning.weights import CONVOLUTIONS, LAYERS
 from assay.sparse.bits import unpack_bits
+from assay.sparse.convolution import SparseConv2d
 from assay.sparse.unstructured import SparseLinear
+from assay.sparse.unstructured_layer import UnstructuredLayer
 
 NAME = "pruned"
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RESIZABLE = (*LAYERS, *_NORMS)
 """Layers whose size can follow their weights."""
 SHAPE = "shape"
-"""A buffer beside a SparseLinear's own state: [out_features, in_features], which its mask rounds up to words."""
+"""A buffer beside a sparse layer's own state: that of its weight, whose columns the mask rounds up to words."""
 
 
 def to_pruned(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
@@ -54,26 +57,36 @@ def formed(module: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Modu
     if not own:
         return nn.Identity()
     if {"values", "mask", SHAPE} <= set(own):
-        return _sparse(own)
+        return _sparse(module, own)
     if "weight" in own:
         _resize(module, own)
     return module
 
 
-def to_sparse(linear: nn.Linear) -> SparseLinear:
-    """A linear layer whose zeros are left out, with the state that `formed` reads."""
-    made = SparseLinear.from_linear(linear)
-    made.register_buffer(SHAPE, torch.tensor([linear.out_features, linear.in_features]))
+def to_sparse(layer: nn.Linear | nn.Conv2d) -> UnstructuredLayer:
+    """A layer whose zeros are left out, with the state that `formed` reads. Raises InputError where there is none."""
+    made = SparseLinear.from_linear(layer) if isinstance(layer, nn.Linear) else SparseConv2d.from_conv2d(layer)
+    made.register_buffer(SHAPE, torch.tensor(made.weight_shape))
     return made
 
 
-def _sparse(own: Mapping[str, Tensor]) -> SparseLinear:
-    outputs, inputs = own[SHAPE].tolist()
-    if outputs < 1 or inputs < 1 or own["mask"].dtype != torch.int64 or own["mask"].shape[0] != outputs:
-        raise InputError("the weights' file has a damaged sparse layer", value=f"shape {outputs} x {inputs}",
-                         rule="positive, with one row of the mask for each output")  # fmt: skip
-    mask = unpack_bits(own["mask"], inputs)
-    made = SparseLinear(inputs, outputs, "bias" in own, mask=mask, dtype=own["values"].dtype)
+def _sparse(module: nn.Module, own: Mapping[str, Tensor]) -> UnstructuredLayer:
+    """In the place of a dense layer, which knows a convolution's stride and padding."""
+    shape = own[SHAPE].tolist()
+    dimensions = 2 if isinstance(module, nn.Linear) else 4
+    whole = isinstance(module, nn.Linear | nn.Conv2d) and len(shape) == dimensions and min(shape) > 0
+    if not whole or own["mask"].dtype != torch.int64 or own["mask"].shape[0] != shape[0]:
+        raise InputError("the weights' file has a damaged sparse layer", value=f"shape {shape}",
+                         rule="a linear layer's or a convolution's, a row of the mask for each output")  # fmt: skip
+    mask = unpack_bits(own["mask"], math.prod(shape[1:])).view(shape)
+    dense = torch.zeros(shape, dtype=own["values"].dtype)
+    made: UnstructuredLayer
+    if isinstance(module, nn.Linear):
+        made = SparseLinear(shape[1], shape[0], "bias" in own, mask=mask, dtype=dense.dtype)
+    else:
+        assert isinstance(module, nn.Conv2d)
+        _resize(module, {"weight": dense} | ({"bias": own["bias"]} if "bias" in own else {}))
+        made = SparseConv2d.from_conv2d(module, mask=mask)
     made.register_buffer(SHAPE, own[SHAPE].clone())
     return made
 

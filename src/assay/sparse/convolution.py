@@ -1,0 +1,137 @@
+"""`SparseConv2d`: nn.Conv2d with zeros anywhere, where a weight that is not kept costs nothing.
+
+Every kept weight adds a shifted plane of x to a plane of y, for one image as for many. With 90 % zeros and 3 x 3
+kernels of 32 to 64 channels on Zen 4, one thread, that is about 4 times as fast as oneDNN for one image, and 3 to 6
+times for 64; with 50 % it is as fast or faster. The state dict is that of `SparseLinear`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from assay.errors import InputError
+from assay.sparse import convolution_ops as _operators  # noqa: F401 - registers sparse_conv2d
+from assay.sparse.library import instruction_set
+from assay.sparse.unstructured_layer import UnstructuredLayer, chosen
+
+Pair = tuple[int, int]
+
+
+class SparseConv2d(UnstructuredLayer):
+    """y = conv2d(x, W) + b for x [n, in_channels, height, width], where W has zeros that are not multiplied.
+
+    Args:
+        in_channels: of x.
+        out_channels: of y.
+        kernel_size: height and width of the kernels, or both.
+        stride: one for both dimensions.
+        padding: zeros above and below, and at both sides, or both.
+        dilation: one for both dimensions.
+        bias: whether there is one.
+        mask: boolean [out_channels, in_channels, height, width], true where W has a value; None keeps all.
+        device: as nn.Conv2d's.
+        dtype: as nn.Conv2d's; on a CPU float32 and float64 compute, others raise InputError when called.
+
+    `load_state_dict` takes this layer's arrays or a dense layer's `weight`; either brings its own zeros.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int = 1,
+        padding: int | Pair = 0,
+        dilation: int = 1,
+        bias: bool = True,
+        *,
+        mask: Tensor | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        kernel = _pair(kernel_size)
+        super().__init__((out_channels, in_channels, *kernel), bias, mask, device, dtype)
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel
+        self.stride, self.padding, self.dilation = stride, _pair(padding), dilation
+
+    @classmethod
+    def from_conv2d(cls, conv: nn.Conv2d, sparsity: float | None = None, mask: Tensor | None = None) -> SparseConv2d:
+        """The layer of a dense one's weights, with `mask`, or all but a share `sparsity` of the largest magnitudes.
+
+        With neither the weights that are zero already are left out. Raises InputError for both, a wrong one, and a
+        convolution that this layer cannot stand for (see `why_not`).
+        """
+        if reason := why_not(conv):
+            raise InputError("there is no sparse layer for this convolution", value=reason, rule="one group, zeros "
+                             "around the image, the same stride and dilation in both dimensions",
+                             next_step="keep it dense")  # fmt: skip
+        weight = conv.weight.detach()
+        mask = chosen(weight, sparsity, mask)
+        padding: Any = conv.padding
+        made = cls(
+            conv.in_channels, conv.out_channels, (weight.shape[2], weight.shape[3]), conv.stride[0], padding,
+            conv.dilation[0], conv.bias is not None, mask=mask, device=weight.device, dtype=weight.dtype,
+        )  # fmt: skip
+        made.take(weight, mask, conv.bias)
+        return made.train(conv.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, in_channels, h, w] or [in_channels, h, w]. Raises InputError for other shapes and types."""
+        if x.dim() not in (3, 4) or x.shape[-3] != self.in_channels:
+            raise InputError(
+                "the input does not fit the layer", value=f"shape {tuple(x.shape)}",
+                rule=f"[n, {self.in_channels}, height, width], or without n",
+                next_step="give it what the dense layer was given",
+            )  # fmt: skip
+        images = x if x.dim() == 4 else x.unsqueeze(0)
+        y: Tensor = torch.ops.assay.sparse_conv2d(
+            images, self.values, self.layout(), self.bias, self.kernel_size, self.stride, self.padding, self.dilation
+        )
+        return y if x.dim() == 4 else y.squeeze(0)
+
+    def to_conv2d(self) -> nn.Conv2d:
+        """A dense layer that computes the same."""
+        made = nn.Conv2d(
+            self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation,
+            bias=self.bias is not None, device=self.values.device, dtype=self.values.dtype,
+        )  # fmt: skip
+        with torch.no_grad():
+            made.weight.copy_(self.to_dense())
+            if self.bias is not None and made.bias is not None:
+                made.bias.copy_(self.bias)
+        return made.train(self.training)
+
+    def explain(self) -> str:
+        """One sentence: how a call is computed here."""
+        if self.values.device.type != "cpu" or self.columns is None:
+            return "a dense convolution over kernels made for the call"
+        everything = self.values.numel() / max(self.density, 1e-9)
+        return f"shifted planes ({instruction_set()}), {self.values.numel()} of {everything:.0f} weights"
+
+    def extra_repr(self) -> str:
+        """As nn.Conv2d's, with the share of zeros."""
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, bias={self.bias is not None}, "
+            f"zeros={1 - self.density:.3f}"
+        )
+
+
+def why_not(conv: nn.Conv2d) -> str:
+    """Why a convolution has no sparse layer; empty where it has one."""
+    if conv.groups != 1:
+        return f"{conv.groups} groups"
+    if isinstance(conv.padding, str):
+        return f'padding "{conv.padding}"'
+    if conv.padding_mode != "zeros":
+        return f'padding mode "{conv.padding_mode}"'
+    if len(set(conv.stride)) > 1 or len(set(conv.dilation)) > 1:
+        return f"stride {conv.stride}, dilation {conv.dilation}"
+    return ""
+
+
+def _pair(size: int | Pair) -> Pair:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

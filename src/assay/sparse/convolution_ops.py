@@ -1,0 +1,134 @@
+"""Convolutions with unstructured sparse kernels as a PyTorch operator with a derivative.
+
+The kernels of all channels are a matrix [out, in * kernel height * kernel width] in the layout of unstructured_ops.py.
+On a CPU, with column numbers, in float32 and float64 and on images whose channels are side by side, every kept weight
+adds a shifted plane (kernels/convolution.cpp); otherwise, and backward, the dense kernels are made for the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from assay.errors import InputError
+from assay.sparse.bits import words_in
+from assay.sparse.library import check, kernels
+from assay.sparse.operators import KINDS, pointer, register
+
+_MISMATCH = 3
+"""As in unstructured_ops.py."""
+
+_number, _pointer, _int = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
+
+
+class Convolution(ctypes.Structure):
+    """`AssayConvolution` of convolution.cpp."""
+
+    _fields_ = (
+        ("images", _number), ("in_channels", _number), ("height", _number), ("width", _number),
+        ("out_channels", _number), ("out_height", _number), ("out_width", _number), ("kept", _number),
+        ("kernel_height", _number), ("kernel_width", _number), ("stride", _number), ("top", _number),
+        ("left", _number), ("dilation", _number), ("x", _pointer), ("y", _pointer), ("row_starts", _pointer),
+        ("columns", _pointer), ("values", _pointer), ("bias", _pointer), ("kind", _int), ("threads", _int),
+    )  # fmt: skip
+
+
+def out_sizes(x: Tensor, kernel: Sequence[int], stride: int, padding: Sequence[int], dilation: int) -> list[int]:
+    """Height and width of y. Raises InputError where the kernel does not fit into x with its border."""
+    found = [
+        (size + 2 * border - dilation * (width - 1) - 1) // stride + 1
+        for size, border, width in zip(x.shape[-2:], padding, kernel, strict=True)
+    ]
+    if min(found) < 1:
+        raise InputError(
+            "the kernel is larger than the image", value=f"{tuple(kernel)} over {tuple(x.shape[-2:])}",
+            rule="an image with its border holds the kernel once", next_step="give larger images",
+        )  # fmt: skip
+    return found
+
+
+def _cpu(
+    x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
+    padding: Sequence[int], dilation: int,
+) -> Tensor:  # fmt: skip
+    dtype = values.dtype
+    if dtype not in KINDS or x.dtype != dtype or (bias is not None and bias.dtype != dtype):
+        raise InputError(
+            "there is no kernel for these element types",
+            value=f"{x.dtype}, values of {dtype}, bias of {None if bias is None else bias.dtype}",
+            rule="on a CPU float32 or float64, the same for x, values and bias",
+            next_step="convert the layer and its input to float32",
+        )
+    if len(layout) == 2:
+        return _plain(x, values, layout, bias, kernel, stride, padding, dilation)
+    x, values, (height, width) = x.contiguous(), values.contiguous(), out_sizes(x, kernel, stride, padding, dilation)
+    bias = None if bias is None else bias.contiguous()
+    mask, starts, columns = layout
+    y = x.new_empty(x.shape[0], starts.shape[0] - 1, height, width)
+    arguments = Convolution(
+        x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], height, width, values.shape[0], *kernel, stride,
+        *padding, dilation, x.data_ptr(), y.data_ptr(), starts.data_ptr(), columns.data_ptr(), values.data_ptr(),
+        pointer(bias), KINDS[dtype], torch.get_num_threads(),
+    )  # fmt: skip
+    fits = columns.shape[0] == values.shape[0] and mask.shape[1] == words_in(x.shape[1] * kernel[0] * kernel[1])
+    status = kernels().assay_sparse_convolution(ctypes.byref(arguments)) if fits else _MISMATCH
+    if status == _MISMATCH:
+        raise InputError(
+            "x, values and mask do not belong together", value=f"{x.shape[1]} channels, {values.shape[0]} values",
+            rule=f"{mask.shape[1]} words of 64 columns, one value for each of {int(starts[-1])} bits",
+            next_step="take values and layout from one SparseConv2d, and x with its in_channels",
+        )  # fmt: skip
+    check(status, "sparse convolution")
+    return y
+
+
+def _plain(
+    x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
+    padding: Sequence[int], dilation: int,
+) -> Tensor:  # fmt: skip
+    return functional.conv2d(x, _dense(values, layout, x.shape[1], kernel), bias, stride, list(padding), dilation)
+
+
+def _dense(values: Tensor, layout: Sequence[Tensor], channels: int, kernel: Sequence[int]) -> Tensor:
+    columns = channels * kernel[0] * kernel[1]
+    dense: Tensor = torch.ops.assay.unstructured_dense(values, list(layout), columns)
+    return dense.view(-1, channels, kernel[0], kernel[1])
+
+
+def _fake(
+    x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
+    padding: Sequence[int], dilation: int,
+) -> Tensor:  # fmt: skip
+    return x.new_empty(x.shape[0], layout[0].shape[0], *out_sizes(x, kernel, stride, padding, dilation))
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, values, layout, bias, *ctx.shape = inputs
+    ctx.save_for_backward(x, values, *layout)
+    ctx.has_bias = bias is not None
+
+
+def _backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+    x, values, *layout = ctx.saved_tensors
+    kernel, stride, padding, dilation = ctx.shape
+    weight = _dense(values, layout, x.shape[1], kernel)
+    needs = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.has_bias]
+    dx, dw, db = torch.ops.aten.convolution_backward(
+        g, x, weight, [weight.shape[0]], [stride] * 2, list(padding), [dilation] * 2, False, [0, 0], 1, needs
+    )
+    dvalues = None
+    if dw is not None:
+        dvalues = torch.ops.assay.unstructured_sampled(dw.flatten(1), layout, values.shape[0])
+    return dx, dvalues, [None] * len(layout), db, None, None, None, None
+
+
+register(
+    "sparse_conv2d(Tensor x, Tensor values, Tensor[] layout, Tensor? bias, int[] kernel, int stride, int[] padding, "
+    "int dilation) -> Tensor",
+    _cpu, _plain, _fake, _setup, _backward,
+)  # fmt: skip
