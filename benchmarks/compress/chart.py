@@ -15,14 +15,14 @@ from benchmarks.referee.pictures import HALO, stand_alone
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 58.0, 24.0, 300.0, 346.0
 _COLOURS = {
     "slower": ("#f7e7e6", "#33191a"), "structured": ("#1257c9", "#7fb0ff"), "block": ("#16733f", "#6fd39b"),
-    "unstructured": ("#a8461c", "#ffb287"),
+    "unstructured": ("#a8461c", "#ffb287"), "local": ("#7a3fa0", "#cf9df0"),
 }  # fmt: skip
 _RULES = (
     HALO
     + """
 .slower { fill: var(--slower); }
 .structured { --side: var(--structured); } .block { --side: var(--block); }
-.unstructured { --side: var(--unstructured); }
+.unstructured { --side: var(--unstructured); } .local { --side: var(--local); }
 .name { fill: var(--side); } .curve { stroke: var(--side); stroke-width: 2; fill: none; }
 .dot { stroke: var(--side); stroke-width: 9; stroke-linecap: round; fill: none; }
 """

@@ -68,9 +68,10 @@ SPARSITIES = {
     "structured": (0.75, 0.85, 0.9),
     "block": (0.8, 0.9),
     "unstructured": (0.01, 0.9, 0.95),
+    "local": (0.9, 0.95),
 }
-"""Of single weights; of blocks of 32 in the layers that can have them; where channels go, of those layers' weights. At
-1 % folding alone is at work: batch norms go into the layers before them."""
+"""Of single weights, over all layers or in each (local); of blocks of 32 in the layers that can have them; where
+channels go, of those layers' weights. At 1 % folding alone is at work: batch norms go into the layers before them."""
 
 
 def cuts(subject: str, quick: bool) -> Iterator[Cut]:
@@ -83,5 +84,6 @@ def cuts(subject: str, quick: bool) -> Iterator[Cut]:
                 settings = CompressSettings(Sparse(sparsity, 32), steps, None, seeds, about.modules)
             else:
                 method, modules = (STRUCTURED, about.units) if kind == "structured" else ("magnitude", "")
-                settings = CompressSettings(Prune(sparsity, method), steps, None, seeds, modules)
+                scope = "local" if kind == "local" else "global"
+                settings = CompressSettings(Prune(sparsity, method, scope), steps, None, seeds, modules)
             yield Cut(subject, kind, sparsity, settings)

@@ -47,6 +47,22 @@ def test_exactly_the_share_goes_by_every_kind_of_method_and_is_folded_away(tmp_p
     assert not seen["buffers"]
 
 
+def test_every_layer_loses_the_same_share_where_the_scope_is_local(tmp_path, monkeypatch):
+    seen = {}
+
+    def finish(self, model):
+        seen.update({name: float((m.weight == 0).float().mean()) for name, m in model.named_modules()
+                     if isinstance(m, nn.Linear)})  # fmt: skip
+        return model
+
+    monkeypatch.setattr(Finisher, "finish", finish)
+    for scope, shares in (("local", 1), ("global", 4)):
+        trained(tmp_path, CompressSettings(Prune(0.75, scope=scope), steps=20, further=40, seeds=1))
+        assert len({round(share, 3) for share in seen.values()}) == shares
+        for state in (tmp_path / "states").glob("*"):
+            state.unlink()
+
+
 def test_an_interrupted_pruning_gives_what_an_uninterrupted_one_gives(tmp_path, monkeypatch):
     monkeypatch.setattr("assay.compress.training.INTERVAL_S", 0.0)
     whole = trained(tmp_path, SETTINGS)

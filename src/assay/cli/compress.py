@@ -57,6 +57,10 @@ def compress(
     method: Annotated[
         str | None, typer.Option("--method", help="With --prune: how they are chosen; magnitude without it.")
     ] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option("--scope", help="With --prune: global ranks all weights together, local in each layer."),
+    ] = None,
     modules: Annotated[
         str, typer.Option("--modules", metavar="GLOBS", help="Which layers, by names: 'blocks.*.up,head'.")
     ] = "",
@@ -80,7 +84,7 @@ def compress(
 ) -> None:
     """Choose, train, write, judge, print, exit with the verdict's code."""
     settings = compressing.CompressSettings(
-        _method(sparse, block, moe, width, prune, method), steps, further, seeds, modules
+        _method(sparse, block, moe, width, prune, method, scope), steps, further, seeds, modules
     )
     claim = ClaimSettings(margin=Margin.parse(margin), costs=parse_costs(cost), at_most=at_most)
     folder = output or Path("runs") / f"compress-{training.stem}"
@@ -104,8 +108,9 @@ def compress(
 
 
 def _method(
-    sparse: float | None, block: int, moe: str, width: int | None, prune: float | None, method: str | None
-) -> Any:
+    sparse: float | None, block: int, moe: str, width: int | None, prune: float | None, method: str | None,
+    scope: str | None,
+) -> Any:  # fmt: skip
     given = {"--sparse": sparse is not None, "--moe": bool(moe), "--prune": prune is not None}
     if sum(given.values()) != 1:
         raise InputError(
@@ -115,10 +120,11 @@ def _method(
         )  # fmt: skip
     if width is not None and not moe:
         raise InputError("--width belongs to --moe", value=str(width))
-    if method is not None and prune is None:
-        raise InputError("--method belongs to --prune", value=method[:100])
+    for name, value in (("--method", method), ("--scope", scope)):
+        if value is not None and prune is None:
+            raise InputError(f"{name} belongs to --prune", value=value[:100])
     if prune is not None:
-        return compressing.Prune(prune, method or "magnitude")
+        return compressing.Prune(prune, method or "magnitude", scope or "global")
     if sparse is not None:
         return compressing.Sparse(sparse, block)
     return compressing.Mixture.parse(moe, width)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.errors import InputError
+from assay.pruning.protocol import Ranked
 from assay.pruning.registry import METHODS
 from assay.sparse.layout import check_block
 
@@ -15,6 +16,7 @@ FEWEST_STEPS = 20
 """Fewer leave no room for pruning in steps and for training after it."""
 
 
+SCOPES = ("global", "local")
 STRUCTURED = "structured"
 """Whole channels and units go, by the torch-pruning package: no method of masks."""
 
@@ -81,20 +83,29 @@ class Mixture:
 class Prune:
     """Linear layers and convolutions lose this share of their weights, by a method of assay.pruning or as channels.
 
-    Raises InputError for what is no share, and for a method that there is not.
+    `scope` is "global", where a layer with many small weights loses more of them, or "local", where all layers lose the
+    same share: only then have small layers, such as convolutions beside a wide linear layer, zeros enough to be faster.
+
+    Raises InputError for what is no share, a method that there is not, and one that ranks nothing layer by layer.
     """
 
     sparsity: float
     method: str = "magnitude"
+    scope: str = "global"
 
     def __post_init__(self) -> None:
         check_sparsity(self.sparsity, "nine weights of ten")
         if self.method != STRUCTURED and self.method not in METHODS:
             raise InputError("there is no such method of pruning", value=self.method[:100],
                              rule=f"one of: {', '.join([*METHODS, STRUCTURED])}")  # fmt: skip
+        ranking = [name for name, entry in METHODS.items() if issubclass(entry.hparams, Ranked)]
+        if self.scope not in SCOPES or (self.scope != SCOPES[0] and self.method not in ranking):
+            raise InputError("this method has no such scope", value=f"{self.method}, {self.scope}"[:100],
+                             rule=f"global, or local for one of: {', '.join(ranking)}")  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.sparsity:.4g} of the weights go, by {self.method}"
+        where = " of each layer" if self.scope == "local" else ""
+        return f"{self.sparsity:.4g} of the weights{where} go, by {self.method}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from assay.compress.choosing import Choice, Layer, check_patterns, is_named
 from assay.compress.finishing import Finisher
 from assay.compress.method import Converter
 from assay.compress.schedule import Schedule
-from assay.compress.settings import Prune
+from assay.compress.settings import SCOPES, Prune
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
 from assay.pruning import Data, Masked, full_mask
@@ -82,7 +82,8 @@ class WeightPruner(Converter):
 
     def _choose(self, model: nn.Module, sparsity: float) -> dict[str, Tensor]:
         entry = find_method(self._method.method)
-        hparams = make_hparams(self._method.method, {"sparsity": sparsity, "minimum": 1})
+        scope = {} if self._method.scope == SCOPES[0] else {"scope": self._method.scope}
+        hparams = make_hparams(self._method.method, {"sparsity": sparsity, "minimum": 1, **scope})
         mask = read_mask(model, self._names)
         if not isinstance(hparams, Sparsegpt):
             return entry.method(hparams, model, self._data, mask)
@@ -107,7 +108,8 @@ def choose_weights(model: nn.Module, method: Prune, modules: str = "") -> Choice
             "this sparsity would leave layers empty", value=f"{kept} of {total} weights in {len(weights)} layers",
             rule="one weight in each layer at least", next_step="take a smaller --prune",
         )  # fmt: skip
-    words = f"{kept:,} of {total:,} weights stay in all layers together"
+    together = "in all layers together" if method.scope == SCOPES[0] else "as large a share in each layer"
+    words = f"{kept:,} of {total:,} weights stay, {together}"
     sizes = {name: weights[weight_name(name)].shape for name in named}
     chosen = tuple(Layer(name, size[0], size[1:].numel(), words) for name, size in sizes.items())
     return Choice(chosen, {name: "not named" for name in layers if name not in sizes})
