@@ -21,7 +21,7 @@ _PAIRS = 6
 """Moves that are tried, each with its opposite: of a sum near a threshold, one of the two crosses it, where the move is
 long enough: one pair in six is not."""
 _FEW = 1 / 8
-"""Of an output's elements; where more are wrong by more than the cap, the candidate is, and no move is tried."""
+"""Of an output's elements; where more are wrong, the candidate is, and no move is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ def appeal(oracle: Oracle, budget: Budget, outputs: Sequence[Array], draw: Draw)
     """Judge outputs that failed on `draw` by what this very draw's rounding does.
 
     They are granted at least the reference's own rounding and the condition of these inputs. Where the reference errs
-    beyond the cap, nothing is decided; where moving the inputs moves an element beyond it, that element is not.
+    beyond the cap, nothing is decided; where moving the inputs moves an element by more than is granted, that element
+    is not.
     """
     evaluate = partial(oracle.evaluate, draw.layout, draw.inputs, run_seed=draw.run_seed)
     again = replace(evaluate(want=("expected", "reference", "nearby")), family=draw.family)
@@ -44,13 +45,13 @@ def appeal(oracle: Oracle, budget: Budget, outputs: Sequence[Array], draw: Draw)
         return Appeal(None, undecided=True)
     again = replace(again, nearby=tuple(array.copy() for array in again.nearby))  # the block serves moved inputs next
     witness = budget.check(outputs, again)
-    if witness is None or not witness.is_of_rounding or not _are_few(budget.beyond_cap(outputs, again)):
+    if witness is None or not witness.is_of_rounding or not _are_few(budget.beyond(outputs, again)):
         return Appeal(witness, undecided=False)
     unsettled = [np.zeros(wanted.shape, np.bool_) for wanted in again.expected]
     for pair in range(_PAIRS):
         for units in (amplification(draw.layout), -amplification(draw.layout)):
             moved = evaluate(want=("nearby",), move=(units, pair))
-            new = budget.beyond_cap(moved.nearby, again)
+            new = budget.beyond(moved.nearby, again)
             unsettled = [one | other for one, other in zip(unsettled, new, strict=True)]
         witness = budget.check(_settled(outputs, again, unsettled), again)
         if witness is None:

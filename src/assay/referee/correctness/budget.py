@@ -121,17 +121,18 @@ class Budget:
                     return False
         return True
 
-    def beyond_cap(self, outputs: Sequence[Array], draw: Draw) -> list[NDArray[np.bool_]]:
-        """For each output, the elements that are further from what `draw` expects than is ever granted."""
+    def beyond(self, outputs: Sequence[Array], draw: Draw) -> list[NDArray[np.bool_]]:
+        """For each output, the elements that are further from what `draw` expects than is granted."""
         found = []
-        for got, wanted, spec in zip(outputs, draw.expected, draw.layout.outputs, strict=True):
+        for index, (got, wanted, spec) in enumerate(zip(outputs, draw.expected, draw.layout.outputs, strict=True)):
             if not spec.dtype.is_floating:
                 found.append(np.zeros(wanted.shape, np.bool_))
                 continue
             finite = np.isfinite(wanted)
             exact = np.where(finite, wanted, 0.0)
+            granted = self._limits(draw, index, spec).element * unit(spec.dtype)
             with np.errstate(invalid="ignore"):
-                within = np.abs(widen(got, spec.dtype) - exact) <= _CAP[spec.dtype] * scale_of(exact)
+                within = np.abs(widen(got, spec.dtype) - exact) <= granted * scale_of(exact)
             found.append(finite & ~within)
         return found
 
