@@ -18,10 +18,7 @@ from torch.nn import functional
 from assay.errors import InputError
 from assay.sparse.bits import words_in
 from assay.sparse.library import check, kernels
-from assay.sparse.operators import KINDS, pointer, register
-
-_MISMATCH = 3
-"""As in unstructured_ops.py."""
+from assay.sparse.operators import KINDS, MISMATCH, check_types, pointer, register
 
 _number, _pointer, _int = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
 
@@ -56,14 +53,7 @@ def _cpu(
     x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
     padding: Sequence[int], dilation: int,
 ) -> Tensor:  # fmt: skip
-    dtype = values.dtype
-    if dtype not in KINDS or x.dtype != dtype or (bias is not None and bias.dtype != dtype):
-        raise InputError(
-            "there is no kernel for these element types",
-            value=f"{x.dtype}, values of {dtype}, bias of {None if bias is None else bias.dtype}",
-            rule="on a CPU float32 or float64, the same for x, values and bias",
-            next_step="convert the layer and its input to float32",
-        )
+    check_types(x.dtype, values, bias)
     if len(layout) == 2:
         return _plain(x, values, layout, bias, kernel, stride, padding, dilation)
     x, values, (height, width) = x.contiguous(), values.contiguous(), out_sizes(x, kernel, stride, padding, dilation)
@@ -73,11 +63,11 @@ def _cpu(
     arguments = Convolution(
         x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], height, width, values.shape[0], *kernel, stride,
         *padding, dilation, x.data_ptr(), y.data_ptr(), starts.data_ptr(), columns.data_ptr(), values.data_ptr(),
-        pointer(bias), KINDS[dtype], torch.get_num_threads(),
+        pointer(bias), KINDS[values.dtype], torch.get_num_threads(),
     )  # fmt: skip
     fits = columns.shape[0] == values.shape[0] and mask.shape[1] == words_in(x.shape[1] * kernel[0] * kernel[1])
-    status = kernels().assay_sparse_convolution(ctypes.byref(arguments)) if fits else _MISMATCH
-    if status == _MISMATCH:
+    status = kernels().assay_sparse_convolution(ctypes.byref(arguments)) if fits else MISMATCH
+    if status == MISMATCH:
         raise InputError(
             "x, values and mask do not belong together", value=f"{x.shape[1]} channels, {values.shape[0]} values",
             rule=f"{mask.shape[1]} words of 64 columns, one value for each of {int(starts[-1])} bits",

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from assay.errors import InputError
+
 KINDS = {torch.float32: 0, torch.float64: 1}
 """Element types of the kernels, by their number in arguments.h."""
 HALVES = (torch.float16, torch.bfloat16)
@@ -33,6 +35,22 @@ def register(
     torch.library.register_fake(f"assay::{name}", fake, lib=_LIBRARY)
     if backward is not None:
         torch.library.register_autograd(f"assay::{name}", backward, setup_context=setup, lib=_LIBRARY)
+
+
+MISMATCH = 3
+"""A kernel's status where the number of values is not what the row starts say."""
+
+
+def check_types(y: torch.dtype, values: Tensor, bias: Tensor | None) -> None:
+    """Raises InputError where the kernels have not the type of the values, or y or the bias another one."""
+    dtype = values.dtype
+    if dtype not in KINDS or y != dtype or (bias is not None and bias.dtype != dtype):
+        raise InputError(
+            "there is no kernel for these element types",
+            value=f"{y}, values of {dtype}, bias of {None if bias is None else bias.dtype}",
+            rule="on a CPU float32 or float64, the same for x, values and bias",
+            next_step="convert the layer and its input to float32",
+        )
 
 
 def side_by_side(x: Tensor) -> Tensor:

@@ -25,14 +25,11 @@ from torch.nn import functional
 from assay.errors import InputError
 from assay.sparse.bits import unpack_bits, words_in
 from assay.sparse.library import check, kernels
-from assay.sparse.operators import KINDS, pointer, register, side_by_side
+from assay.sparse.operators import KINDS, MISMATCH, check_types, pointer, register, side_by_side
 
 MASK_ROWS = 64
 """Rows of x up to which walking the mask, eight rows at a time, beats a dense product with the making of its matrix:
 4096 x 4096 on Zen 4 at 64 rows and 50 % zeros takes 43 ms either way, at 80 % 29 and 43 ms."""
-
-_MISMATCH = 3
-"""A kernel's status where the number of values is not what the row starts say."""
 
 _number, _pointer, _int = ctypes.c_int64, ctypes.c_void_p, ctypes.c_int32
 
@@ -54,23 +51,16 @@ def _run(
     """Calls a kernel, after what would make it read wrong memory or the wrong type has raised InputError."""
     mask, starts = layout[0], layout[1]
     in_features = y.shape[1] if x is None else x.shape[1]
-    dtype = values.dtype
-    if dtype not in KINDS or y.dtype != dtype or (bias is not None and bias.dtype != dtype):
-        raise InputError(
-            "there is no kernel for these element types",
-            value=f"{y.dtype}, values of {dtype}, bias of {None if bias is None else bias.dtype}",
-            rule="on a CPU float32 or float64, the same for x, values and bias",
-            next_step="convert the layer and its input to float32",
-        )
+    check_types(y.dtype, values, bias)
     arguments = Masked(
         0 if x is None else x.shape[0], in_features, mask.shape[0], values.shape[0],
         0 if x is None else x.stride(0), y.stride(0), pointer(x), y.data_ptr(),
         mask.data_ptr(), starts.data_ptr(), layout[2].data_ptr() if len(layout) == 3 else None, values.data_ptr(),
-        pointer(bias), KINDS[dtype], torch.get_num_threads(),
+        pointer(bias), KINDS[values.dtype], torch.get_num_threads(),
     )  # fmt: skip
     fits = mask.shape[1] == words_in(in_features) and starts.shape[0] == mask.shape[0] + 1
-    status = getattr(kernels(), name)(ctypes.byref(arguments)) if fits else _MISMATCH
-    if status == _MISMATCH:
+    status = getattr(kernels(), name)(ctypes.byref(arguments)) if fits else MISMATCH
+    if status == MISMATCH:
         raise InputError(
             "x, values and mask do not belong together",
             value=f"{in_features} features, {values.shape[0]} values, mask of {tuple(mask.shape)}",

@@ -109,6 +109,11 @@ class Form:
                     return others[0]
         return None
 
+    def passes(self) -> list[list[Statement]]:
+        """The statements of each pass, in order."""
+        count = max(self.levels.values(), default=0) + 1
+        return [[step for step in self.kernel.steps if self.levels[id(step)] == level] for level in range(count)]
+
     def _levelled(self) -> dict[int, int]:
         """For each statement the pass in which it is computed; those over rows only come before that pass."""
         levels: dict[int, int] = {}

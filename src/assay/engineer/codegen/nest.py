@@ -120,9 +120,7 @@ class Nest:
 
     def _passes(self) -> list[str]:
         lines: list[str] = []
-        levels = self._form.levels
-        for level in range(max(levels.values(), default=0) + 1):
-            steps = [step for step in self._kernel.steps if levels[id(step)] == level]
+        for steps in self._form.passes():
             rows = [s for s in steps if not set(s.axes) & set(self._kernel.reduced)] if self._kernel.reduced else []
             for step in rows:
                 lines += self._row_step(step)

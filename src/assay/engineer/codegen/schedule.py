@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from assay.engineer.codegen.choices import read_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,7 @@ class Schedule:
 
         Raises ValueError for values that are not on the list of choices.
         """
-        if not isinstance(data, Mapping):
-            raise ValueError(f"no schedule: {data!r}")
-        found = cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})
-        for name, values in CHOICES.items():
-            if getattr(found, name) not in values:
-                raise ValueError(f"{name} is {getattr(found, name)!r}, not one of {values}")
-        return found
+        return read_schedule(cls, data, CHOICES)
 
 
 CHOICES: Mapping[str, tuple[Any, ...]] = {

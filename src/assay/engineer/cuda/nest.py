@@ -80,10 +80,8 @@ class DeviceNest:
 
     def _passes(self) -> list[str]:
         lines: list[str] = []
-        levels = self.form.levels
         reduced = set(self._kernel.reduced)
-        for level in range(max(levels.values(), default=0) + 1):
-            steps = [step for step in self._kernel.steps if levels[id(step)] == level]
+        for steps in self.form.passes():
             rows = [step for step in steps if not set(step.axes) & reduced]
             for step in rows:
                 lines += self._row_step(step)

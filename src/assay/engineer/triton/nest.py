@@ -57,16 +57,15 @@ class Nest:
         scope, lines = Scope(), self.tile.places()
         if self.tile.looped:
             lines += ["col = tl.arange(0, BLOCK)[None, :]", *self.tile.columns_from("col")]
-        for level in range(max(self._levels.values(), default=0) + 1):
-            for step in self._at(level):
+        for steps in self._passes():
+            for step in steps:
                 self._held_step(step, scope)
         return [*lines, *scope.lines]
 
     def looped(self) -> list[str]:
         """The body that goes along rows of any length."""
         scope = Scope(lines=self.tile.places())
-        for level in range(max(self._levels.values(), default=0) + 1):
-            steps = self._at(level)
+        for steps in self._passes():
             for step in steps:
                 if not self._is_full(step):
                     self._held_step(step, scope)
@@ -154,10 +153,9 @@ class Nest:
         """Whether a statement runs along the second dimension."""
         return bool(set(step.axes) & set(self._kernel.reduced)) or not self._kernel.reduced
 
-    def _at(self, level: int) -> list[Statement]:
-        """The statements of a pass, those over rows only first."""
-        steps = [step for step in self._kernel.steps if self._levels[id(step)] == level]
-        return sorted(steps, key=self._is_full)
+    def _passes(self) -> list[list[Statement]]:
+        """The statements of each pass, those over rows only first."""
+        return [sorted(steps, key=self._is_full) for steps in self._form.passes()]
 
     def _name(self, step: Statement) -> str:
         if len([s for s in self._kernel.producers(step.buffer) if s.kind is not Kind.MAP]) > 1:
