@@ -132,7 +132,8 @@ from torch import nn
 
 def make_model():
     return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-                         nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4))
+                         nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(8 * 9, 4))
 
 
 def make_optimizer(model):
@@ -159,14 +160,26 @@ def test_a_convolution_of_zeros_becomes_sparse_and_loads_with_its_stride_in_anot
     monkeypatch.setattr("assay.compress.finishing.is_faster", lambda *_: True)
     finisher = Finisher(model, recipe, alone=False)
     made = finisher.finish(model)
-    assert isinstance(made[3], SparseConv2d)
-    assert type(made[0]) is nn.Conv2d  # no zeros
+    assert [(made[at].relu, made[at].pool) for at in (0, 3)] == [(True, 1), (True, 2)]
+    assert [type(made[at]) for at in (1, 2, 4, 5)] == [nn.Identity] * 4
+    assert made[3].density < 0.3
     assert torch.allclose(made(x), expected, atol=1e-5)
     conversion = Conversion("pruned", {"modules": finisher.names})
     write_folder(tmp_path / "model", CONVOLUTIONS, made, (conversion,))
     loaded = load_model(tmp_path / "model")
     assert isinstance(loaded[3], SparseConv2d)
+    assert loaded[3].pool == 2
     assert torch.equal(loaded(x), made(x))
+
+
+def test_a_convolution_that_is_faster_dense_stays_with_what_follows_it(tmp_path, monkeypatch):
+    recipe = load_recipe(write(tmp_path, CONVOLUTIONS))
+    model = recipe.make_model().eval()
+    compared = []
+    monkeypatch.setattr("assay.compress.finishing.is_faster", lambda *given: bool(compared.append(given)))
+    made = Finisher(model, recipe, alone=False).finish(model)
+    assert [type(made[at]) for at in (0, 2, 3, 4, 5)] == [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.MaxPool2d]
+    assert [[type(each) for each in dense] for _, dense, _ in compared[1:]] == [[nn.Conv2d, nn.ReLU, nn.MaxPool2d]]
 
 
 def test_a_model_that_fixes_its_sizes_in_its_code_stays_as_it_is():

@@ -1,6 +1,7 @@
 """SparseConv2d and its operator, against dense convolutions in float64, on every instruction set of this processor."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -37,16 +38,24 @@ def seeded():
     torch.set_num_threads(before)
 
 
-def sparse_layer(shape, zeros, dtype=torch.float32, bias=True):
+EPILOGUES = [(True, 1), (False, 2), (True, 2), (True, 3)]
+"""ReLU, and the side of pooling windows."""
+
+
+def sparse_layer(shape, zeros, dtype=torch.float32, bias=True, relu=False, pool=1):
     _, channels, _, _, outputs, kernel, stride, padding, dilation = shape
     conv = nn.Conv2d(channels, outputs, kernel, stride, padding, dilation, bias=bias, dtype=dtype)
-    return SparseConv2d.from_conv2d(conv, mask=torch.rand(conv.weight.shape) >= zeros)
+    layer = SparseConv2d.from_conv2d(conv, mask=torch.rand(conv.weight.shape) >= zeros)
+    layer.relu, layer.pool = relu, pool
+    return layer
 
 
 def expected(layer, x):
     bias = None if layer.bias is None else layer.bias.double()
     weight = layer.to_dense().double()
-    return nn.functional.conv2d(x.double(), weight, bias, layer.stride, layer.padding, layer.dilation)
+    y = nn.functional.conv2d(x.double(), weight, bias, layer.stride, layer.padding, layer.dilation)
+    y = y.relu() if layer.relu else y
+    return nn.functional.max_pool2d(y, layer.pool) if layer.pool > 1 else y
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -60,14 +69,55 @@ def test_the_layer_computes_what_a_dense_one_does(instruction_set, shape, zeros,
     assert torch.allclose(y.double(), expected(layer, x), rtol=1e-5, atol=1e-5)
 
 
-def test_threads_and_the_number_of_images_change_no_result():
-    layer = sparse_layer((1, 16, 28, 28, 8, 3, 1, 1, 1), 0.8)
+POOLED = [shape for shape in SHAPES if shape not in [(1, 1, 3, 3, 1, 3, 1, 0, 1), (2, 2, 5, 5, 2, 3, 4, 3, 1)]]
+POOLED += [(2, 2, 9, 300, 3, 3, 1, 1, 1), (1, 3, 33, 64, 2, 3, 2, 1, 1)]  # a row of windows is longer than a tile
+
+
+@pytest.mark.parametrize("shape", POOLED, ids=str)
+@pytest.mark.parametrize(("relu", "pool"), EPILOGUES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_relu_and_pooling_are_part_of_the_layer(instruction_set, shape, relu, pool, dtype):
+    layer = sparse_layer(shape, 0.6, dtype, relu=relu, pool=pool)
+    x = torch.randn(shape[:4], dtype=dtype)
+    wanted = expected(layer, x)
+    assert layer(x).shape == wanted.shape
+    assert torch.allclose(layer(x).double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("relu", "pool"), EPILOGUES)
+def test_nan_and_infinity_pass_relu_and_pooling_as_they_do_in_torch(instruction_set, relu, pool):
+    layer = sparse_layer(SHAPES[1], 0.0, relu=relu, pool=pool)
+    x = torch.randn(SHAPES[1][:4])
+    x[0, 1, 5, 7], x[1, 2, 3, 3] = float("nan"), float("inf")
+    assert torch.allclose(layer(x).double(), expected(layer, x), rtol=1e-5, atol=1e-5, equal_nan=True)
+    assert layer(x).isnan().any()
+
+
+def test_a_layer_with_its_epilogue_turns_into_dense_ones():
+    layer = sparse_layer(SHAPES[1], 0.7, relu=True, pool=2)
+    x = torch.randn(SHAPES[1][:4])
+    dense = layer.to_conv2d()
+    assert [type(each) for each in dense] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d]
+    assert torch.allclose(dense(x), layer(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_threads_and_the_number_of_images_change_no_result(pool):
+    layer = sparse_layer((1, 16, 28, 28, 8, 3, 1, 1, 1), 0.8, pool=pool)
     x = torch.randn(40, 16, 28, 28)  # more than are copied at once
     together = layer(x)
     assert torch.equal(together, torch.cat([layer(one) for one in x.split(1)]))
     torch.set_num_threads(3)
     assert torch.equal(layer(x), together)
     assert torch.equal(layer(x[:1]), together[:1])
+
+
+def test_no_images_are_no_error_on_a_threads_first_call():
+    layer, shapes = sparse_layer(SHAPES[1], 0.5), []
+    thread = threading.Thread(target=lambda: shapes.append(layer(torch.randn(0, 5, 28, 28)).shape))
+    thread.start()
+    thread.join()
+    assert shapes == [(0, 6, 28, 28)]
 
 
 def test_a_single_image_and_other_strides_of_memory_are_taken():
@@ -85,26 +135,29 @@ def test_what_stands_beside_an_image_does_not_reach_it():
     assert torch.equal(layer(x)[0], layer(x[:1])[0])
 
 
-def test_first_and_second_derivatives_are_right():
+@pytest.mark.parametrize(("relu", "pool"), [(False, 1), *EPILOGUES])
+def test_first_and_second_derivatives_are_right(relu, pool):
     layer = sparse_layer((1, 2, 5, 6, 3, 3, 2, 1, 1), 0.5, torch.float64)
     values, bias = layer.values.detach().requires_grad_(), layer.bias.detach().requires_grad_()
     x = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
 
     def run(x, values, bias):
-        return conv2d(x, values, layer.layout(), bias, layer.kernel_size, 2, layer.padding, 1)
+        return conv2d(x, values, layer.layout(), bias, layer.kernel_size, 2, layer.padding, 1, relu, pool)
 
     assert torch.autograd.gradcheck(run, (x, values, bias))
     assert torch.autograd.gradgradcheck(run, (x, values, bias))
 
 
-def test_the_operator_keeps_pytorchs_rules():
+@pytest.mark.parametrize(("relu", "pool"), [(False, 1), (True, 2)])
+def test_the_operator_keeps_pytorchs_rules(relu, pool):
     layer = sparse_layer(SHAPES[2], 0.5)
     x = torch.randn(SHAPES[2][:4], requires_grad=True)
-    torch.library.opcheck(conv2d, (x, layer.values, layer.layout(), layer.bias, [5, 5], 2, [2, 2], 1))
+    torch.library.opcheck(conv2d, (x, layer.values, layer.layout(), layer.bias, [5, 5], 2, [2, 2], 1, relu, pool))
 
 
-def test_a_compiled_layer_is_one_graph_with_the_same_gradients():
-    layer = sparse_layer(SHAPES[1], 0.7)
+@pytest.mark.parametrize(("relu", "pool"), [(False, 1), (True, 2)])
+def test_a_compiled_layer_is_one_graph_with_the_same_gradients(relu, pool):
+    layer = sparse_layer(SHAPES[1], 0.7, relu=relu, pool=pool)
     other, x = copy.deepcopy(layer), torch.randn(SHAPES[1][:4])
     compiled = torch.compile(other, fullgraph=True, backend="aot_eager")
     layer(x).square().sum().backward()
@@ -144,7 +197,9 @@ def test_wrong_arguments_are_refused():
         layer(torch.randn(1, 3, 7, 9).double())
     with pytest.raises(InputError, match="larger than the image"):
         sparse_layer((1, 3, 7, 9, 4, 5, 1, 0, 1), 0.5)(torch.randn(1, 3, 4, 9))
+    with pytest.raises(InputError, match="windows of 3"):
+        sparse_layer((1, 3, 7, 9, 4, 5, 1, 0, 1), 0.5, pool=3)(torch.randn(1, 3, 6, 9))
     with pytest.raises(InputError, match="do not belong together"):
-        conv2d(torch.randn(1, 3, 7, 9), torch.randn(5), layer.layout(), None, [3, 3], 1, [1, 1], 1)
+        conv2d(torch.randn(1, 3, 7, 9), torch.randn(5), layer.layout(), None, [3, 3], 1, [1, 1], 1, False, 1)
     with pytest.raises(InputError, match="mask does not fit"):
         SparseConv2d(3, 4, 3, mask=torch.ones(4, 3, 3, dtype=torch.bool))

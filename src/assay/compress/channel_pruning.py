@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from assay.checkpoints import Conversion
 from assay.checkpoints.conversions import pruned
 from assay.compress.choosing import Choice, Layer, check_patterns, is_named
-from assay.compress.finishing import first_inputs, resizable_layers, smaller
+from assay.compress.finishing import Finisher, first_inputs
 from assay.compress.method import Converter
 from assay.compress.settings import Prune
 from assay.engineer.training.recipe import Recipe
@@ -30,11 +30,12 @@ class ChannelPruner(Converter):
         choice: the layers that lose outputs; their readers lose inputs.
         model: names its layers.
         recipe: the training: its batches show how the model runs.
+        finisher: folds batch norms into the convolutions before them.
     """
 
-    def __init__(self, method: Prune, choice: Choice, model: nn.Module, recipe: Recipe) -> None:
-        self._sparsity, self._names, self._recipe = method.sparsity, choice.names, recipe
-        layers = resizable_layers(model)
+    def __init__(self, method: Prune, choice: Choice, model: nn.Module, recipe: Recipe, finisher: Finisher) -> None:
+        self._sparsity, self._names, self._recipe, self._finisher = method.sparsity, choice.names, recipe, finisher
+        layers = finisher.names
         self._kept = [name for name in layers if name not in choice.names and _is_layer(model.get_submodule(name))]
         self.conversion = Conversion(pruned.NAME, {"modules": layers})
 
@@ -60,9 +61,8 @@ class ChannelPruner(Converter):
         return found.train()
 
     def finish(self, model: nn.Module) -> nn.Module:
-        """With batch norms folded into the convolutions before them."""
-        inputs = first_inputs(model, model, self._recipe.loss, self._recipe.get_batch(0))
-        return smaller(model.eval(), self.conversion.settings["modules"], inputs)
+        """The trained model in its final form."""
+        return self._finisher.finish(model)
 
     def _cut(self, model: nn.Module, example: Any, share: float) -> nn.Module:
         try:

@@ -1,8 +1,8 @@
 """A model with zeros becomes one without them: units that do nothing go, and layers leave out the zeros that are left.
 
-What can go is decided by `assay.pruning.shrink`. A linear layer or a convolution that still has many zeros becomes a
-sparse one where that is faster here, for as many examples as the claim is about; others keep their zeros, which then
-cost what weights cost.
+What can go is decided by `assay.pruning.shrink`. A linear layer that still has many zeros becomes a sparse one where
+that is faster here, for as many examples as the claim is about; so does a convolution, with the ReLU and the pooling
+behind it, which can pay without zeros. Others keep their zeros, which then cost what weights cost.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from assay.checkpoints.conversions.replacing import replace_module
 from assay.engineer.training.recipe import Recipe
 from assay.errors import InputError
 from assay.pruning.shrink import shrink
-from assay.sparse.convolution import why_not
+from assay.sparse.convolution import SparseConv2d, why_not
+from assay.sparse.epilogues import find_epilogues, leave_out, take_in
 
 _LEAST_ZEROS = 0.6
-"""Below, SparseLinear reads more than a dense product does at more than a few rows (assay.sparse.unstructured), and
-SparseConv2d is hardly faster than oneDNN."""
+"""Of a linear layer: below, SparseLinear reads more than a dense product does at more than a few rows
+(assay.sparse.unstructured)."""
 _FASTER = 0.9
 """Of the dense layer's time: less is within what timings of some microseconds repeat to."""
 _TURNS = 31
@@ -49,12 +50,18 @@ class Finisher:
         """The model in its final form; `model` itself may be changed."""
         loss, example = self._recipe.loss, self._example()
         model = smaller(model.eval(), self.names, first_inputs(model, model, loss, example))
+        epilogues = find_epilogues(model)
         for name, module in list(model.named_modules()):
-            if _can_be_sparse(module) and _zeros(module) >= _LEAST_ZEROS:
-                sparse = to_sparse(module)
-                inputs = first_inputs(model, module, loss, example)
-                if inputs and is_faster(sparse, module, inputs[0]):
-                    model = replace_module(model, name, sparse)
+            if not _can_be_sparse(module):
+                continue
+            names = epilogues.get(name, ())
+            sparse, after = to_sparse(module), [model.get_submodule(each) for each in names]
+            if isinstance(sparse, SparseConv2d):
+                take_in(sparse, after)
+            inputs, dense = first_inputs(model, module, loss, example), nn.Sequential(module, *after)
+            if inputs and is_faster(sparse, dense if after else module, inputs[0]):
+                model = replace_module(model, name, sparse)
+                leave_out(model, names)
         return model
 
     def _example(self) -> Sequence[Any]:
@@ -122,8 +129,6 @@ def is_faster(sparse: nn.Module, dense: nn.Module, x: Tensor) -> bool:
 
 
 def _can_be_sparse(module: nn.Module) -> TypeGuard[nn.Linear | nn.Conv2d]:
-    return type(module) is nn.Linear or (type(module) is nn.Conv2d and not why_not(module))
-
-
-def _zeros(layer: nn.Linear | nn.Conv2d) -> float:
-    return float((layer.weight == 0).float().mean())
+    if type(module) is nn.Linear:
+        return float((module.weight == 0).float().mean()) >= _LEAST_ZEROS
+    return type(module) is nn.Conv2d and not why_not(module)

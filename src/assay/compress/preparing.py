@@ -95,14 +95,14 @@ def _decide(
     if isinstance(method, Mixture):
         choice, width = choose_feed_forwards(model, method, settings.modules)
         return choice, Mixer(method, choice, width)
-    if isinstance(method, Prune) and method.method == STRUCTURED:
+    if isinstance(method, Prune):
+        finisher = Finisher(model, recipe, claim.costs == (Cost.LATENCY,))
+        if method.method != STRUCTURED:
+            choice = choose_weights(model, method, settings.modules)
+            return choice, WeightPruner(method, choice, recipe, settings.further_steps, finisher)
         ran = modules_that_run(model, recipe.loss, recipe.get_batch(0))
         choice = choose_channels(model, method, ran, settings.modules)
-        return choice, ChannelPruner(method, choice, model, recipe)
-    if isinstance(method, Prune):
-        choice = choose_weights(model, method, settings.modules)
-        finisher = Finisher(model, recipe, claim.costs == (Cost.LATENCY,))
-        return choice, WeightPruner(method, choice, recipe, settings.further_steps, finisher)
+        return choice, ChannelPruner(method, choice, model, recipe, finisher)
     choice = choose_linears(model, recipe.loss, recipe.get_batch(0), method, settings.modules)
     return choice, BlockPruner(method, choice, settings.further_steps)
 

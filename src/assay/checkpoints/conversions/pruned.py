@@ -2,8 +2,8 @@
 
 Settings: {"modules": ["fc1", ...]}, every layer whose form may differ from what make_model makes. The form itself is in
 the weights' file, since seeds of one architecture lose different units: a layer with `values`, `mask` and `shape`
-becomes a SparseLinear or a SparseConv2d, one whose `weight` is smaller takes its size, and one of which nothing is
-there was folded into its neighbours and hands on what it is given.
+becomes a SparseLinear or a SparseConv2d with its epilogue, one whose `weight` is smaller takes its size, and one of
+which nothing is there was folded into its neighbours and hands on what it is given.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from assay.errors import InputError
 from assay.pruning.weights import CONVOLUTIONS, LAYERS
 from assay.sparse.bits import unpack_bits
 from assay.sparse.convolution import SparseConv2d
+from assay.sparse.epilogues import fuse
 from assay.sparse.unstructured import SparseLinear
 from assay.sparse.unstructured_layer import UnstructuredLayer
 
@@ -46,6 +47,7 @@ def to_pruned(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
     def take_form(_model: nn.Module, state: Mapping[str, Tensor], *_rest: Any) -> None:
         for name in names:
             replace_module(model, name, formed(model.get_submodule(name), state, name))
+        fuse(model)
 
     model.register_load_state_dict_pre_hook(take_form)  # type: ignore[no-untyped-call]
     return model

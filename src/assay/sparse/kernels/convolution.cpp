@@ -2,7 +2,8 @@
 //
 // An image is copied into planes with its border of zeros, for a stride s into s x s planes of every s-th row and
 // column. There y is computed as if its rows were as long as theirs: then a weight is one addend for a run of memory
-// without ends of rows in between, and what lies beyond the rows' own length is not copied to y.
+// without ends of rows in between, and what lies beyond the rows' own length is not copied to y. A ReLU and a max
+// pooling that follow are done to the sums before they leave the first cache.
 #include <omp.h>
 
 #include <algorithm>
@@ -12,10 +13,11 @@
 #include "packing.h"
 
 extern "C" {
-/// Mirrored by convolution_ops.py. Images are [channels][height][width] side by side.
+/// Mirrored by convolution_ops.py. Images are [channels][height][width] side by side; out_height and out_width are
+/// those of the convolution, of which y holds one row and column for `pool` of them.
 struct AssayConvolution {
   int64_t images, in_channels, height, width, out_channels, out_height, out_width, kept;
-  int64_t kernel_height, kernel_width, stride, top, left, dilation;
+  int64_t kernel_height, kernel_width, stride, top, left, dilation, pool;
   const void* x;
   void* y;
   const int64_t* row_starts;  // [out_channels + 1]
@@ -23,6 +25,7 @@ struct AssayConvolution {
   const void* values;         // [kept]
   const void* bias;           // [out_channels] or null
   int32_t kind;               // 0: float32, 1: float64
+  int32_t relu;
   int32_t threads;
 };
 }
@@ -96,7 +99,7 @@ void copy_image(const AssayConvolution& p, const Planes& planes, const T* x, T* 
 
 /// One output channel over N vectors of a run.
 template <typename T, int N>
-void sum_up(const T* x, const int64_t* offsets, const T* values, int64_t count, T bias, T* to) {
+void sum_up(const T* x, const int64_t* offsets, const T* values, int64_t count, T bias, bool relu, T* to) {
   constexpr int L = lanes<T>(kWide);
   Vector<T, L> sums[N];
   for (int v = 0; v < N; v++) sums[v] = Vector<T, L>{} + bias;
@@ -106,19 +109,22 @@ void sum_up(const T* x, const int64_t* offsets, const T* values, int64_t count, 
 #pragma GCC unroll 16
     for (int v = 0; v < N; v++) sums[v] += weight * load<T, L>(from + v * L);
   }
+  if (relu)
+    for (int v = 0; v < N; v++) sums[v] = sums[v] <= 0 ? Vector<T, L>{} : sums[v];  // NaN stays
   for (int v = 0; v < N; v++) store<T, L>(to + v * L, sums[v]);
 }
 
 template <typename T, int N = kTile>
-void sum_up_some(int vectors, const T* x, const int64_t* offsets, const T* values, int64_t count, T bias, T* to) {
+void sum_up_some(int vectors, const T* x, const int64_t* offsets, const T* values, int64_t count, T bias, bool relu,
+                 T* to) {
   if constexpr (N > 1)
-    if (vectors < N) return sum_up_some<T, N - 1>(vectors, x, offsets, values, count, bias, to);
-  sum_up<T, N>(x, offsets, values, count, bias, to);
+    if (vectors < N) return sum_up_some<T, N - 1>(vectors, x, offsets, values, count, bias, relu, to);
+  sum_up<T, N>(x, offsets, values, count, bias, relu, to);
 }
 
 /// The part of a run from `first` on that lies within y's rows.
 template <typename T>
-void copy_run(const AssayConvolution& p, const Planes& planes, const T* run, int64_t first, int64_t count, T* y) {
+void copy_run(const AssayConvolution& p, const Planes& planes, T* run, int64_t first, int64_t count, T* y) {
   for (int64_t at = first; at < first + count;) {
     const int64_t row = at / planes.pitch, column = at % planes.pitch;
     const int64_t left = std::min(planes.pitch - column, first + count - at);
@@ -128,35 +134,78 @@ void copy_run(const AssayConvolution& p, const Planes& planes, const T* run, int
   }
 }
 
-/// Every channel of one image over one run.
+/// The larger one, or NaN where one of them is.
+template <typename T>
+T greater(T a, T b) {
+  return b > a || b != b ? b : a;
+}
+
+/// The same for a run of whole windows: of each its largest element. What `run` holds is lost.
+template <typename T, int Pool>
+void pool_run(const AssayConvolution& p, const Planes& planes, T* run, int64_t first, int64_t count, T* y) {
+  const int64_t pool = Pool ? Pool : p.pool, width = p.out_width / pool;
+  y += first / planes.pitch / pool * width;
+  for (int64_t row = 0; row * planes.pitch < count; row += pool, y += width) {
+    T* most = run + row * planes.pitch;
+    for (int64_t down = 1; down < pool; down++)
+      for (int64_t x = 0; x < width * pool; x++) most[x] = greater(most[x], most[down * planes.pitch + x]);
+    for (int64_t x = 0; x < width; x++) {
+      T found = most[x * pool];
+      for (int64_t across = 1; across < pool; across++) found = greater(found, most[x * pool + across]);
+      y[x] = found;
+    }
+  }
+}
+
+/// Runs of y, by length: a tile, or with pooling the windows' rows that fit into one, one row of windows at least.
+struct Runs {
+  int64_t whole, each, count, room;
+
+  template <typename T>
+  Runs(const AssayConvolution& p, const Planes& planes, T) {
+    constexpr int64_t tile = kTile * lanes<T>(kWide);
+    whole = (p.out_height / p.pool * p.pool - 1) * planes.pitch + p.out_width;
+    each = p.pool == 1 ? tile : std::max<int64_t>(1, tile / planes.pitch / p.pool) * p.pool * planes.pitch;
+    count = divided(whole, each);
+    room = divided(each, tile) * tile;
+  }
+};
+
+/// Every channel of one image over one run; `sums` has room for it.
 template <typename T>
 void sum_run(const AssayConvolution& p, const Planes& planes, const T* copy, const int64_t* offsets, int64_t first,
-             int64_t count, T* y) {
+             int64_t count, T* sums, T* y) {
   constexpr int L = lanes<T>(kWide);
-  alignas(kVectorBytes) T sums[kTile * L];
   const T *values = static_cast<const T*>(p.values), *bias = static_cast<const T*>(p.bias);
-  const int vectors = static_cast<int>(divided(count, L));
-  for (int64_t channel = 0; channel < p.out_channels; channel++, y += p.out_height * p.out_width) {
+  const auto write = p.pool == 1 ? copy_run<T> : p.pool == 2 ? pool_run<T, 2> : pool_run<T, 0>;
+  const int64_t out_size = (p.out_height / p.pool) * (p.out_width / p.pool);
+  for (int64_t channel = 0; channel < p.out_channels; channel++, y += out_size) {
     const int64_t begin = p.row_starts[channel], kept = p.row_starts[channel + 1] - begin;
-    sum_up_some<T>(vectors, copy + first, offsets + begin, values + begin, kept, bias ? bias[channel] : T(0), sums);
-    copy_run(p, planes, sums, first, count, y);
+    for (int64_t done = 0; done < count; done += kTile * L) {
+      const int vectors = static_cast<int>(std::min<int64_t>(kTile, divided(count - done, L)));
+      sum_up_some<T>(vectors, copy + first + done, offsets + begin, values + begin, kept, bias ? bias[channel] : T(0),
+                     p.relu != 0, sums + done);
+    }
+    write(p, planes, sums, first, count, y);
   }
 }
 
 template <typename T>
 void convolve(const AssayConvolution& p) {
-  static thread_local Scratch offset_memory, copy_memory;
-  const Planes planes(p);
+  static thread_local Scratch offset_memory, copy_memory, sum_memory;
   constexpr int64_t tile = kTile * lanes<T>(kWide);
-  const int64_t run = (p.out_height - 1) * planes.pitch + p.out_width, tiles = divided(run, tile);
+  const Planes planes(p);
+  const Runs runs(p, planes, T());
   const int64_t room = planes.all + tile;  // the last vectors read beyond the last plane
   const int64_t fit = kCopies / (room * static_cast<int64_t>(sizeof(T)));
   const int64_t group = std::min(p.images, std::max<int64_t>(fit, p.threads));
   int64_t* offsets = offset_memory.take<int64_t>(p.kept + named_columns(p));
   T* copies = copy_memory.take<T>(group * room);
-  if (!offsets || !copies) throw std::bad_alloc();
+  T* sums = sum_memory.take<T>(p.threads * runs.room);
+  if (!offsets || !copies || !sums) throw std::bad_alloc();
   find_offsets(p, planes, offsets + p.kept, offsets);
-  const int64_t in_size = p.in_channels * p.height * p.width, out_size = p.out_channels * p.out_height * p.out_width;
+  const int64_t in_size = p.in_channels * p.height * p.width,
+                out_size = p.out_channels * (p.out_height / p.pool) * (p.out_width / p.pool);
   for (int64_t begin = 0; begin < p.images; begin += group) {
     const T* x = static_cast<const T*>(p.x) + begin * in_size;
     T* y = static_cast<T*>(p.y) + begin * out_size;
@@ -170,9 +219,10 @@ void convolve(const AssayConvolution& p) {
       }
 #pragma omp for collapse(2)
       for (int64_t i = 0; i < images; i++)
-        for (int64_t number = 0; number < tiles; number++) {
-          const int64_t first = number * tile;
-          sum_run(p, planes, copies + i * room, offsets, first, std::min(tile, run - first), y + i * out_size);
+        for (int64_t number = 0; number < runs.count; number++) {
+          const int64_t first = number * runs.each;
+          sum_run(p, planes, copies + i * room, offsets, first, std::min(runs.each, runs.whole - first),
+                  sums + omp_get_thread_num() * runs.room, y + i * out_size);
         }
     }
   }
@@ -183,7 +233,8 @@ void convolve(const AssayConvolution& p) {
 
 extern "C" {
 
-/// y = x convolved, plus bias. 0, 2 where memory is short, or 3 for another number of values than the rows hold.
+/// y = x convolved, plus bias, at will with ReLU and pooled. 0, 2 where memory is short, or 3 for another number of
+/// values than the rows hold.
 int assay_sparse_convolution(const AssayConvolution* p) {
   if (p->row_starts[p->out_channels] != p->kept) return 3;
   try {

@@ -16,7 +16,7 @@ class Scratch {
   ~Scratch() { free(memory_); }
   template <typename T>
   T* take(int64_t count) {
-    const int64_t bytes = (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+    const int64_t bytes = (count * static_cast<int64_t>(sizeof(T)) + 64) / 64 * 64;  // nothing has an address too
     if (bytes > size_) {
       free(memory_);
       size_ = 0;
