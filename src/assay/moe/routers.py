@@ -20,6 +20,7 @@ from assay.errors import InputError
 from assay.moe.dispatch import Rows, rows_of_experts, rows_of_tokens
 from assay.moe.finite import checked_logits
 from assay.moe.routing import Routing, expert_capacity
+from assay.sparse.operators import is_direct
 from assay.sparse.routing import gate, route
 
 SCORINGS = ("softmax", "sigmoid")
@@ -101,9 +102,7 @@ class TopKRouter(nn.Module):
 
     def forward(self, x: Tensor) -> Routing:
         """Routes x [T, H]. Raises InputError where x or the weights hold NaN or infinity."""
-        plain = type(x) is Tensor and x.is_cpu and not torch.compiler.is_compiling()
-        plain = plain and not torch.is_autocast_enabled("cpu")
-        if plain and not torch.is_grad_enabled() and self.capacity_factor is None:
+        if self.capacity_factor is None and is_direct(x, self.weight) and not torch.is_autocast_enabled("cpu"):
             found = self._at_once(x)
             if found is not None:
                 return found

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError
-from assay.sparse import convolution_ops as _operators  # noqa: F401 - registers sparse_conv2d
+from assay.sparse.convolution_ops import convolve_cpu
 from assay.sparse.library import instruction_set
+from assay.sparse.operators import is_direct
 from assay.sparse.unstructured_layer import UnstructuredLayer, chosen
 
 Pair = tuple[int, int]
@@ -95,7 +96,8 @@ class SparseConv2d(UnstructuredLayer):
                 next_step="give it what the dense layer was given",
             )  # fmt: skip
         images = x if x.dim() == 4 else x.unsqueeze(0)
-        y: Tensor = torch.ops.assay.sparse_conv2d(
+        convolve = convolve_cpu if is_direct(x, self.values, self.bias) else torch.ops.assay.sparse_conv2d
+        y: Tensor = convolve(
             images, self.values, self.layout(), self.bias, self.kernel_size, self.stride, self.padding, self.dilation,
             self.relu, self.pool,
         )  # fmt: skip

@@ -54,10 +54,11 @@ def out_sizes(
     return found
 
 
-def _cpu(
+def convolve_cpu(
     x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
     padding: Sequence[int], dilation: int, relu: bool, pool: int,
 ) -> Tensor:  # fmt: skip
+    """`sparse_conv2d` on a CPU; no gradient."""
     check_types(x.dtype, values, bias)
     if len(layout) == 2:
         return _plain(x, values, layout, bias, kernel, stride, padding, dilation, relu, pool)
@@ -140,5 +141,5 @@ def _before_pooling(g: Tensor, y: Tensor, relu: bool, pool: int) -> Tensor:
 register(
     "sparse_conv2d(Tensor x, Tensor values, Tensor[] layout, Tensor? bias, int[] kernel, int stride, int[] padding, "
     "int dilation, bool relu, int pool) -> Tensor",
-    _cpu, _plain, _fake, _setup, _backward,
+    convolve_cpu, _plain, _fake, _setup, _backward,
 )  # fmt: skip

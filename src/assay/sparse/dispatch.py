@@ -3,7 +3,8 @@
 The first call at a number of rows (up to the next power of two) times three products in turns: the sparse kernel,
 PyTorch's dense product, and oneDNN's with a prepacked weight (inference only). What wins is kept in `choices`. Dense
 products of inference keep a dense copy of the weight, made again when the values change; a change through `.data`,
-which PyTorch does not count, is seen only where it moves the values. torch.compile always takes the sparse product.
+which PyTorch does not count, is seen only where it moves the values. Compilers, tracers and modes always get the sparse
+product.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from assay.sparse import choices, functional, ops, reference
 from assay.sparse.layout import BlockLayout
-from assay.sparse.operators import KINDS
+from assay.sparse.operators import KINDS, is_direct
 
 SPARSE, DENSE, PREPACKED = "sparse", "dense", "dense, prepacked"
 _ROUNDS = 7
@@ -168,7 +169,7 @@ class Chooser:
 
 
 def _sparse(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
-    if type(x) is not Tensor:  # a fake or another subclass, which has no memory to read
+    if not is_direct(x, values, bias):
         return _sparse_training(x, values, layout, bias)
     return ops.multiply_cpu(x, values, layout.tensors, layout.out_features, bias)
 

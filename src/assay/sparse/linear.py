@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.sparse import dispatch, functional, ops, reference
 from assay.sparse.layout import BlockLayout, check_block, split_blocks
+from assay.sparse.operators import is_watched
 from assay.sparse.state import VERSION, is_readable
 
 
@@ -90,7 +91,7 @@ class BlockSparseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in_features] to [..., out_features]."""
         layout = self.layout
-        if torch.compiler.is_compiling():
+        if is_watched():
             return functional.block_sparse_mm(x, self.values, layout, self.bias)
         return self.choice.product(x, self.values, layout, self.bias)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from assay.errors import InputError
 
@@ -35,6 +36,29 @@ def register(
     torch.library.register_fake(f"assay::{name}", fake, lib=_LIBRARY)
     if backward is not None:
         torch.library.register_autograd(f"assay::{name}", backward, setup_context=setup, lib=_LIBRARY)
+
+
+def is_watched() -> bool:
+    """Whether a compiler, a tracer, a transform of torch.func or a mode has to see every operator."""
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return True
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def is_direct(*tensors: Tensor | None) -> bool:
+    """Whether kernels may be called past the dispatcher, whose Python part costs 15 us.
+
+    They may for a CPU's plain tensors where nobody is to see the call: no gradient, no profiler, nothing that watches.
+    """
+    if is_watched() or torch.autograd._profiler_enabled():
+        return False
+    graded = torch.is_grad_enabled()
+    for each in tensors:
+        if each is None:
+            continue
+        if type(each) not in (Tensor, Parameter) or not each.is_cpu or (graded and each.requires_grad):
+            return False
+    return True
 
 
 MISMATCH = 3
