@@ -50,7 +50,7 @@ def is_direct(*tensors: Tensor | None) -> bool:
 
     They may for a CPU's plain tensors where nobody is to see the call: no gradient, no profiler, nothing that watches.
     """
-    if is_watched() or torch.autograd._profiler_enabled():
+    if is_watched() or torch._C._autograd._profiler_enabled():
         return False
     graded = torch.is_grad_enabled()
     for each in tensors:
