@@ -16,6 +16,7 @@ from typing import Any
 from assay.errors import AssayError
 from benchmarks.referee.results import ROOT, Record, Results, this_processor
 from benchmarks.sparse.attention import attention_cases
+from benchmarks.sparse.convolutions import convolution_cases
 from benchmarks.sparse.experts import expert_cases
 from benchmarks.sparse.layers import layer_cases
 from benchmarks.sparse.products import forward_cases, training_cases
@@ -29,6 +30,7 @@ SUITES: dict[str, Cases] = {
     "training": training_cases,
     "layers": layer_cases,
     "unstructured": unstructured_cases,
+    "convolutions": convolution_cases,
     "experts": expert_cases,
     "attention": attention_cases,
 }

@@ -142,6 +142,25 @@ def _unstructured(results: Sequence[Row]) -> Iterator[str]:
     )  # fmt: skip
 
 
+def _convolutions(results: Sequence[Row]) -> Iterator[str]:
+    rows = [row for row in results if "failed" not in row]
+    sparse = [row for row in rows if row["zeros"] >= 0.8]
+    slower = sum(row["speedup"][0] < 1 for row in sparse)
+    yield (
+        "Over the faster of PyTorch's dense layers in both orders of memory, the ReLU and the pooling included where "
+        f"there are some. {slower} of {len(sparse)} cases with 80 % zeros and more are slower."
+    )
+    yield ""
+    yield from table(
+        ("convolution", "images", "zeros", "speedup", "best dense", "its time"),
+        [
+            [row["shape"], str(row["batch"]), f"{row['zeros']:.0%}", ratio_text(row["speedup"]), row["dense"],
+             f"{row['milliseconds'][row['dense']]:.3g} ms"]
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
 def _experts(results: Sequence[Row]) -> Iterator[str]:
     rows = [row for row in results if "failed" not in row]
     held = [_expert_target(row) for row in rows]
@@ -193,6 +212,7 @@ TITLES = {
     "training": "A training step: the product, the input's gradient and the values' gradient",
     "layers": "BlockSparseLinear in inference, with the product that it chose",
     "unstructured": "SparseLinear: unstructured zeros in small batches",
+    "convolutions": "SparseConv2d",
     "experts": "Mixtures of experts",
     "attention": "Block-sparse attention",
 }
@@ -201,6 +221,7 @@ SUITES: dict[str, Callable[[Sequence[Row]], Iterator[str]]] = {
     "training": _products(TRAINING_TARGETS, ("F.linear", "assay, no zeros")),
     "layers": _layers,
     "unstructured": _unstructured,
+    "convolutions": _convolutions,
     "experts": _experts,
     "attention": _attention,
 }

@@ -201,5 +201,8 @@ def test_wrong_arguments_are_refused():
         sparse_layer((1, 3, 7, 9, 4, 5, 1, 0, 1), 0.5, pool=3)(torch.randn(1, 3, 6, 9))
     with pytest.raises(InputError, match="do not belong together"):
         conv2d(torch.randn(1, 3, 7, 9), torch.randn(5), layer.layout(), None, [3, 3], 1, [1, 1], 1, False, 1)
+    for settings in ({"pool": 0}, {"stride": 0}, {"padding": (0, -1)}):
+        with pytest.raises(InputError, match="no such convolution"):
+            SparseConv2d(3, 4, 3, **settings)
     with pytest.raises(InputError, match="mask does not fit"):
         SparseConv2d(3, 4, 3, mask=torch.ones(4, 3, 3, dtype=torch.bool))

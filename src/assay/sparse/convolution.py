@@ -61,6 +61,11 @@ class SparseConv2d(UnstructuredLayer):
         dtype: torch.dtype | None = None,
     ) -> None:
         kernel = _pair(kernel_size)
+        if min(*kernel, stride, dilation, pool) < 1 or min(_pair(padding)) < 0:
+            raise InputError(
+                "there is no such convolution", value=f"kernel {kernel}, stride {stride}, padding {padding}, dilation "
+                f"{dilation}, pool {pool}", rule="padding from 0, all others from 1",
+            )  # fmt: skip
         super().__init__((out_channels, in_channels, *kernel), bias, mask, device, dtype)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel
         self.stride, self.padding, self.dilation = stride, _pair(padding), dilation
