@@ -11,6 +11,7 @@
 
 #include "lanes.h"
 #include "packing.h"
+#include "pooling.h"
 
 extern "C" {
 /// Mirrored by convolution_ops.py. Images are [channels][height][width] side by side; out_height and out_width are
@@ -124,7 +125,7 @@ void sum_up_some(int vectors, const T* x, const int64_t* offsets, const T* value
 
 /// The part of a run from `first` on that lies within y's rows.
 template <typename T>
-void copy_run(const AssayConvolution& p, const Planes& planes, T* run, int64_t first, int64_t count, T* y) {
+void copy_run(const AssayConvolution& p, const Planes& planes, const T* run, int64_t first, int64_t count, T* y) {
   for (int64_t at = first; at < first + count;) {
     const int64_t row = at / planes.pitch, column = at % planes.pitch;
     const int64_t left = std::min(planes.pitch - column, first + count - at);
@@ -134,32 +135,22 @@ void copy_run(const AssayConvolution& p, const Planes& planes, T* run, int64_t f
   }
 }
 
-/// The larger one, or NaN where one of them is.
+/// The same for a run of whole windows: of each its largest element, collected in `pooled` first.
 template <typename T>
-T greater(T a, T b) {
-  return b > a || b != b ? b : a;
+void pool_run(const AssayConvolution& p, const Planes& planes, const T* run, int64_t first, int64_t count, T* pooled,
+              T* y) {
+  const int64_t width = p.out_width / p.pool, rows = divided(count, planes.pitch);
+  if (p.pool == 2)
+    pool_pairs<T, lanes<T>(kWide)>(run, rows, planes.pitch, width, pooled);
+  else
+    pool_rows(run, rows, planes.pitch, p.pool, width, pooled);
+  std::copy_n(pooled, rows / p.pool * width, y + first / planes.pitch / p.pool * width);
 }
 
-/// The same for a run of whole windows: of each its largest element. What `run` holds is lost.
-template <typename T, int Pool>
-void pool_run(const AssayConvolution& p, const Planes& planes, T* run, int64_t first, int64_t count, T* y) {
-  const int64_t pool = Pool ? Pool : p.pool, width = p.out_width / pool;
-  y += first / planes.pitch / pool * width;
-  for (int64_t row = 0; row * planes.pitch < count; row += pool, y += width) {
-    T* most = run + row * planes.pitch;
-    for (int64_t down = 1; down < pool; down++)
-      for (int64_t x = 0; x < width * pool; x++) most[x] = greater(most[x], most[down * planes.pitch + x]);
-    for (int64_t x = 0; x < width; x++) {
-      T found = most[x * pool];
-      for (int64_t across = 1; across < pool; across++) found = greater(found, most[x * pool + across]);
-      y[x] = found;
-    }
-  }
-}
-
-/// Runs of y, by length: a tile, or with pooling the windows' rows that fit into one, one row of windows at least.
+/// Runs of y, by length: a tile, or with pooling the windows' rows that fit into one, one row of windows at least. What
+/// a thread collects takes `room` for the sums, and `room` once more where they are pooled.
 struct Runs {
-  int64_t whole, each, count, room;
+  int64_t whole, each, count, room, all;
 
   template <typename T>
   Runs(const AssayConvolution& p, const Planes& planes, T) {
@@ -167,18 +158,19 @@ struct Runs {
     whole = (p.out_height / p.pool * p.pool - 1) * planes.pitch + p.out_width;
     each = p.pool == 1 ? tile : std::max<int64_t>(1, tile / planes.pitch / p.pool) * p.pool * planes.pitch;
     count = divided(whole, each);
-    room = divided(each, tile) * tile;
+    room = divided(each, tile) * tile + tile;
+    all = p.pool == 1 ? room : 2 * room;
   }
 };
 
-/// Every channel of one image over one run; `sums` has room for it.
+/// Every channel of one image over one run.
 template <typename T>
-void sum_run(const AssayConvolution& p, const Planes& planes, const T* copy, const int64_t* offsets, int64_t first,
-             int64_t count, T* sums, T* y) {
+void sum_run(const AssayConvolution& p, const Planes& planes, const Runs& runs, const T* copy, const int64_t* offsets,
+             int64_t first, T* sums, T* y) {
   constexpr int L = lanes<T>(kWide);
   const T *values = static_cast<const T*>(p.values), *bias = static_cast<const T*>(p.bias);
-  const auto write = p.pool == 1 ? copy_run<T> : p.pool == 2 ? pool_run<T, 2> : pool_run<T, 0>;
   const int64_t out_size = (p.out_height / p.pool) * (p.out_width / p.pool);
+  const int64_t count = std::min(runs.each, runs.whole - first);
   for (int64_t channel = 0; channel < p.out_channels; channel++, y += out_size) {
     const int64_t begin = p.row_starts[channel], kept = p.row_starts[channel + 1] - begin;
     for (int64_t done = 0; done < count; done += kTile * L) {
@@ -186,7 +178,10 @@ void sum_run(const AssayConvolution& p, const Planes& planes, const T* copy, con
       sum_up_some<T>(vectors, copy + first + done, offsets + begin, values + begin, kept, bias ? bias[channel] : T(0),
                      p.relu != 0, sums + done);
     }
-    write(p, planes, sums, first, count, y);
+    if (p.pool == 1)
+      copy_run(p, planes, sums, first, count, y);
+    else
+      pool_run(p, planes, sums, first, count, sums + runs.room, y);
   }
 }
 
@@ -201,7 +196,7 @@ void convolve(const AssayConvolution& p) {
   const int64_t group = std::min(p.images, std::max<int64_t>(fit, p.threads));
   int64_t* offsets = offset_memory.take<int64_t>(p.kept + named_columns(p));
   T* copies = copy_memory.take<T>(group * room);
-  T* sums = sum_memory.take<T>(p.threads * runs.room);
+  T* sums = sum_memory.take<T>(p.threads * runs.all);
   if (!offsets || !copies || !sums) throw std::bad_alloc();
   find_offsets(p, planes, offsets + p.kept, offsets);
   const int64_t in_size = p.in_channels * p.height * p.width,
@@ -219,11 +214,9 @@ void convolve(const AssayConvolution& p) {
       }
 #pragma omp for collapse(2)
       for (int64_t i = 0; i < images; i++)
-        for (int64_t number = 0; number < runs.count; number++) {
-          const int64_t first = number * runs.each;
-          sum_run(p, planes, copies + i * room, offsets, first, std::min(runs.each, runs.whole - first),
-                  sums + omp_get_thread_num() * runs.room, y + i * out_size);
-        }
+        for (int64_t number = 0; number < runs.count; number++)
+          sum_run(p, planes, runs, copies + i * room, offsets, number * runs.each,
+                  sums + omp_get_thread_num() * runs.all, y + i * out_size);
     }
   }
 }
