@@ -104,3 +104,19 @@ def test_a_model_that_cannot_be_traced_is_left_as_it_is():
     fuse(model)
     assert find_epilogues(model) == {}
     assert type(model.relu) is nn.ReLU
+
+
+def test_it_is_the_evaluation_that_counts():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.relu = convolution(), nn.ReLU()
+
+        def forward(self, x):
+            y = self.convolution(x)
+            return self.relu(y) if self.training else y.tanh()
+
+    model = Two().train()
+    model.relu.eval()
+    assert find_epilogues(model) == {"convolution": ()}
+    assert (model.training, model.convolution.training, model.relu.training) == (True, True, False)

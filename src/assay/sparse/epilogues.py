@@ -24,12 +24,16 @@ class _Tracer(fx.Tracer):
 def find_epilogues(model: nn.Module) -> dict[str, tuple[str, ...]]:
     """For each convolution, by name, the modules of its epilogue in order; nothing for a model that fx cannot trace.
 
-    Each of them is called once, and hands its result to the next one alone.
+    Each of them is called once, and hands its result to the next one alone, in evaluation mode.
     """
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        graph = _Tracer().trace(model)
+        graph = _Tracer().trace(model.eval())
     except Exception:  # noqa: BLE001 - whatever a model's code makes of a proxy
         return {}
+    finally:
+        for module, mode in modes:
+            module.training = mode
     calls = [node for node in graph.nodes if node.op == "call_module"]
     modules = {node: model.get_submodule(str(node.target)) for node in calls}
     called = Counter(id(module) for module in modules.values())
