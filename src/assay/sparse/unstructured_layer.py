@@ -66,7 +66,8 @@ class UnstructuredLayer(nn.Module):
 
     def layout(self) -> list[Tensor]:
         """What the operators of unstructured_ops.py take beside the values."""
-        return [self.mask, self.row_starts] if self.columns is None else [self.mask, self.row_starts, self.columns]
+        own = self._buffers  # a fifth of the time that nn.Module takes for three attributes
+        return [each for each in (own["mask"], own["row_starts"], own["columns"]) if each is not None]
 
     def to_dense(self) -> Tensor:
         """The weight with its zeros, of `weight_shape`; differentiable."""
