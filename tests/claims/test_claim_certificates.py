@@ -93,7 +93,7 @@ def test_the_terminal_shows_verdict_costs_and_limits_without_control_characters(
         (lambda claim: claim["settings"].update(margin="0"), "damaged"),
         (lambda claim: claim["settings"].update(costs=["money"]), "damaged"),
         (lambda claim: claim.update(verdict="MAYBE"), "MAYBE"),
-        (lambda claim: claim.update(version=2), "newer Assay"),
+        (lambda claim: claim.update(version=3), "newer Assay"),
         (lambda claim: claim.update(version=True), "damaged"),
         (lambda claim: claim.update(created="noon"), "damaged"),
         (lambda claim: claim.update(schema="assay-certificate"), "damaged"),

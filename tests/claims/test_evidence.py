@@ -36,6 +36,17 @@ def samples(ratio, rounds=6, turns=8, noise=0.02, late=0, seed=0):
     return Samples(pairs, [(50 << 20, 20 << 20)] * rounds, [(1000, 250)])
 
 
+def with_null_calls(own, of_a_call=150_000, scatter=5_000):
+    """The same with what every call costs the judge itself; null calls scatter."""
+    random = np.random.default_rng(5)
+    pairs = []
+    for pair in own.pairs:
+        shell = [int(of_a_call + random.normal(0, scatter)) for _ in range(3)]
+        times = (pair.cpu_ns[0] + shell[0], pair.cpu_ns[1] + shell[1])
+        pairs.append(dataclasses.replace(pair, wall_ns=times, cpu_ns=times, null_ns=(shell[2], shell[2])))
+    return dataclasses.replace(own, pairs=pairs)
+
+
 def evidence(difference=0.0, ratio=0.5, again=(), **more):
     random = np.random.default_rng(1)
     dense = random.random((3, 12))
@@ -46,6 +57,34 @@ def evidence(difference=0.0, ratio=0.5, again=(), **more):
 
 def codes(found):
     return [finding.code for finding in found.findings]
+
+
+@pytest.mark.parametrize("ratio", [0.4, 0.9, 1.3])
+def test_what_a_call_costs_the_judge_is_taken_off_both_times(ratio):
+    held = 0
+    for seed in range(40):
+        found = compare_costs(with_null_calls(samples(ratio, seed=seed)), CLAIM, {})[Cost.THROUGHPUT]
+        held += found.ratio.lower <= ratio <= found.ratio.upper
+        assert found.overhead == pytest.approx(150_000, rel=0.02)
+        assert found.dense == pytest.approx(1e6, rel=0.02)
+        assert found.wall.ratio == pytest.approx(found.ratio.ratio)
+    assert held >= 37  # of 40 intervals of 95 %
+
+
+def test_what_is_not_known_of_the_judges_own_part_widens_the_interval():
+    few, many = (compare_costs(with_null_calls(samples(0.4), scatter=scatter), CLAIM, {})[Cost.THROUGHPUT].ratio
+                 for scatter in (1_000, 60_000))  # fmt: skip
+    assert many.upper / many.lower > 1.1 * few.upper / few.lower
+
+
+def test_nothing_is_taken_off_calls_that_are_hardly_longer_or_without_null_calls():
+    plain = samples(0.1)
+    short = compare_costs(with_null_calls(plain), CLAIM, {})[Cost.THROUGHPUT]
+    assert short.overhead is None
+    assert short.ratio.ratio == pytest.approx(0.25 / 1.15, rel=0.05)  # nearer to 1 than it is
+    columns = plain.to_json()
+    del columns["null_ns"]  # as certificates of version 1 have it
+    assert compare_costs(Samples.from_json(columns), CLAIM, {}) == compare_costs(plain, CLAIM, {})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Two models judged from their folders in confined processes: as good and cheaper, and what is not."""
 
 import dataclasses
+from statistics import median
 
 import pytest
 
@@ -85,6 +86,9 @@ def test_a_smaller_model_that_is_as_good_is_accepted_with_every_cost(place, tmp_
     assert found.evidence.operations == [2 * 64 * 8192 * (32 + 4), 2 * 64 * 64 * (32 + 4)]
     assert len(found.evidence.losses[0][0]) == len(found.evidence.batch) == 256
     assert "minimal-root" in found.isolation.held
+    pairs = found.evidence.samples.pairs
+    assert all(pair.null_ns[1] > 0 for pair in pairs)  # the judge's own part, in every turn
+    assert median(pair.null_ns[1] for pair in pairs) < median(min(pair.cpu_ns) for pair in pairs)
 
 
 def test_a_model_finds_neither_the_data_nor_the_other_model(place, tmp_path):

@@ -2,8 +2,10 @@
 
 A time is the kernel's account of the model's process, read by the judge while that process is stopped: with one thread
 its CPU time, which neither a sleeping thread nor a busy machine moves; with more threads wall time, without the pairs
-in which a side had to wait for a core. The interval is the referee's own (assay.referee.timing.statistics): a round of
-fresh processes is reduced to the median of its paired log-ratios.
+in which a side had to wait for a core. What a call costs the judge itself, to wake a process and hear its answer, is
+measured by null calls in the same turns and taken off both sides, as for kernels; what is unknown about it widens the
+interval. The interval is the referee's own (assay.referee.timing.statistics): a round of fresh processes is reduced to
+the median of its paired log-ratios.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ import numpy as np
 
 from assay.claims.samples import TIMED, Samples, TimedPair, unhindered
 from assay.claims.settings import ClaimSettings, Cost
+from assay.referee.timing.pairing import OVERHEAD_SHARE_LIMIT, Overhead
 from assay.referee.timing.statistics import interval, round_medians
 
 _FEWEST_TURNS, _FEWEST_ROUNDS = 2, 3
+_FEWEST_NULLS = 8
+"""As of a kernel's: quartiles need them."""
 LEAST_PEAK_BYTES = 1 << 20
 """A model that takes less than 1 MiB hides in what an empty process has left over."""
 
@@ -42,7 +47,8 @@ class Ratio:
 class Compared:
     """One cost: what it typically is (nanoseconds or bytes) for both models; None with a reason where not known.
 
-    `clock` says what was read; `wall` is the ratio of wall times beside one of CPU times.
+    `clock` says what was read; `wall` is the ratio of wall times beside one of CPU times. `overhead` is what was taken
+    off both times, in nanoseconds; None where nothing was.
     """
 
     cost: Cost
@@ -51,6 +57,7 @@ class Compared:
     cheap: float | None = None
     ratio: Ratio | None = None
     wall: Ratio | None = None
+    overhead: float | None = None
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -58,7 +65,7 @@ class Compared:
         return {
             "clock": self.clock, "dense": self.dense, "cheap": self.cheap,
             "ratio": self.ratio.to_json() if self.ratio else None,
-            "wall": self.wall.to_json() if self.wall else None, "reason": self.reason,
+            "wall": self.wall.to_json() if self.wall else None, "overhead": self.overhead, "reason": self.reason,
         }  # fmt: skip
 
 
@@ -75,17 +82,50 @@ def _times(pairs: Sequence[TimedPair], cost: Cost, threads: int) -> Compared:
     if not pairs:
         return Compared(cost, clock, reason="no call was timed")
     quiet = [pair for pair, free in zip(pairs, unhindered(pairs), strict=True) if free]
-    wall = _ratio_of([(pair.round, pair.wall_ns) for pair in quiet])
-    chosen = [(pair.round, pair.cpu_ns) for pair in pairs] if threads == 1 else [(p.round, p.wall_ns) for p in quiet]
-    ratio = _ratio_of(chosen)
+    wall = _Net.of([(pair.round, pair.wall_ns, pair.null_ns[0]) for pair in quiet])
+    chosen = _Net.of([(pair.round, pair.cpu_ns, pair.null_ns[1]) for pair in pairs]) if threads == 1 else wall
+    ratio = chosen.ratio()
     if ratio is None:
         why = (
             f"fewer than {_FEWEST_ROUNDS} rounds have {_FEWEST_TURNS} turns on inputs that were new to their processes"
         )
         why += "" if threads == 1 else ", in which no side waited for a core"
         return Compared(cost, clock, reason=why)
-    dense, cheap = (float(np.median([times[side] for _, times in chosen])) for side in (0, 1))
-    return Compared(cost, clock, dense, cheap, ratio, wall if threads == 1 else None)
+    overhead = chosen.overhead.median_ns if chosen.overhead.samples else None
+    return Compared(cost, clock, *chosen.typical, ratio, wall.ratio() if threads == 1 else None, overhead)
+
+
+@dataclass(frozen=True, slots=True)
+class _Net:
+    """Times of (dense, cheap) by the number of their round, without the judge's own part."""
+
+    times: list[tuple[int, tuple[float, float]]]
+    typical: tuple[float, float]
+    overhead: Overhead
+
+    @classmethod
+    def of(cls, calls: Sequence[tuple[int, tuple[int, int], int]]) -> _Net:
+        """From round, times and the null call of every turn.
+
+        Nothing is taken off where too few null calls were made, or where a call is not twice as long: the ratio is
+        then nearer to 1 than it should be, but no matter of chance.
+        """
+        nulls = [null for _, _, null in calls if null]
+        overhead = Overhead.from_null_calls(nulls) if len(nulls) >= _FEWEST_NULLS else Overhead.none()
+        typical = [float(np.median([times[side] for _, times, _ in calls])) if calls else 0.0 for side in (0, 1)]
+        if overhead.median_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * min(typical):
+            overhead = Overhead.none()
+        own = overhead.median_ns
+        times = [(number, (dense - own, cheap - own)) for number, (dense, cheap), _ in calls if min(dense, cheap) > own]
+        return cls(times, (typical[0] - own, typical[1] - own), overhead)
+
+    def ratio(self) -> Ratio | None:
+        """With what is unknown about the overhead in its interval."""
+        found = _ratio_of(self.times)
+        if found is None:
+            return None
+        moved = math.exp(self.overhead.log_error(*self.typical))
+        return Ratio(found.ratio, found.lower / moved, found.upper * moved, found.rounds)
 
 
 def _peaks(peaks: Sequence[tuple[int, int]]) -> Compared:
@@ -109,7 +149,7 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> Compared:
     return Compared(Cost.SIZE, "file size", dense, cheap, ratio)
 
 
-def _ratio_of(times: Sequence[tuple[int, tuple[int, int]]]) -> Ratio | None:
+def _ratio_of(times: Sequence[tuple[int, tuple[float, float]]]) -> Ratio | None:
     kept = [(number, cheap / dense) for number, (dense, cheap) in times if dense > 0 and cheap > 0]
     if not kept:
         return None

@@ -7,7 +7,7 @@ from assay.claims.measuring import CAUSAL_CHECKS
 from assay.claims.samples import TIMED
 from assay.claims.settings import Cost
 from assay.report.explain import LAYERS
-from assay.report.units import plural
+from assay.report.units import plural, time_text
 
 
 def covered(judgement: ModelJudgement) -> list[str]:
@@ -28,6 +28,12 @@ def covered(judgement: ModelJudgement) -> list[str]:
             f"{plural(len(evidence.samples.pairs), 'timed call')} of each model in turns on the same inputs, in "
             f"{plural(processes, 'pair')} of fresh processes that loaded their models from the folders; all answers "
             "but those of training steps were scored."
+        )
+    taken = [each.overhead for each in judgement.decision.costs.values() if each.overhead is not None]
+    if taken:
+        sentences.append(
+            f"What a call costs the judge itself, {time_text(max(taken))} by calls of a process without a model in the "
+            "same turns, is taken off both models' times."
         )
     if evidence.causal_checks:
         sentences.append(

@@ -53,11 +53,11 @@ class Measurement:
             sizes = [folder.weights(seed).stat().st_size for folder in self._room.folders]
             evidence.samples.sizes.append((sizes[0], sizes[1]))
         block = Block(max(map(_room_for, self._data.batches)), read_only_elsewhere=True, name="assay-sealed-inputs")
-        self._turns = Turns(self._room, self._settings, self._secret, block, evidence.samples)
         try:
-            for number in range(self._rounds):
-                self._round(number)
-            self._training()
+            with Turns(self._room, self._settings, self._secret, block, evidence.samples) as self._turns:
+                for number in range(self._rounds):
+                    self._round(number)
+                self._training()
         except Rejected as stop:
             evidence.findings.append(stop.finding)
         finally:

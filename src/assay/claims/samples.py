@@ -17,13 +17,17 @@ TIMED = (Cost.LATENCY, Cost.THROUGHPUT, Cost.TRAINING)
 
 @dataclass(frozen=True, slots=True)
 class TimedPair:
-    """Both models on the same inputs, one after the other; pairs of numbers are (dense, cheap), in nanoseconds."""
+    """Both models on the same inputs, one after the other; pairs of numbers are (dense, cheap), in nanoseconds.
+
+    `null_ns` is (wall, CPU) of the null call in that turn; zeros where none was made.
+    """
 
     cost: Cost
     round: int
     wall_ns: tuple[int, int]
     cpu_ns: tuple[int, int]
     preempted_ns: tuple[int, int]
+    null_ns: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class Samples:
     def to_json(self) -> dict[str, Any]:
         """Column by column, in the order in which they were taken."""
         columns = {name: [list(getattr(pair, name)) for pair in self.pairs]
-                   for name in ("wall_ns", "cpu_ns", "preempted_ns")}  # fmt: skip
+                   for name in ("wall_ns", "cpu_ns", "preempted_ns", "null_ns")}  # fmt: skip
         return {
             "cost": [pair.cost.value for pair in self.pairs], "round": [pair.round for pair in self.pairs], **columns,
             "peak_bytes": [list(pair) for pair in self.peaks], "weights_bytes": [list(pair) for pair in self.sizes],
@@ -51,8 +55,10 @@ class Samples:
     def from_json(cls, data: Mapping[str, Any]) -> Samples:
         """The inverse of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
         names = ("cost", "round", "wall_ns", "cpu_ns", "preempted_ns")
-        pairs = [TimedPair(Cost(cost), int(number), _two(wall), _two(cpu), _two(late))
-                 for cost, number, wall, cpu, late in zip(*(data[name] for name in names), strict=True)]  # fmt: skip
+        nulls = data.get("null_ns") or [(0, 0)] * len(data["cost"])  # certificates of version 1 have none
+        columns = zip(*(data[name] for name in names), nulls, strict=True)
+        pairs = [TimedPair(Cost(cost), int(number), _two(wall), _two(cpu), _two(late), _two(null))
+                 for cost, number, wall, cpu, late, null in columns]  # fmt: skip
         return cls(pairs, [_two(pair) for pair in data["peak_bytes"]], [_two(pair) for pair in data["weights_bytes"]])
 
 

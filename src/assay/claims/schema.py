@@ -2,6 +2,7 @@
 
 Version history:
   1  the first.
+  2  null calls are in the samples, and what they took off each time is in the costs.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 
 from assay.core.verdicts import Verdict, Weight
 from assay.errors import InputError
-from assay.report.schema import ANY, COUNT, FLAG, MACHINE, NUMBER, TEXT, MapOf, Optional, layout_problems
+from assay.report.schema import ANY, COUNT, FLAG, MACHINE, NUMBER, TEXT, MapOf, Maybe, Optional, layout_problems
 
-SCHEMA, VERSION = "assay-model-claim", 1
+SCHEMA, VERSION = "assay-model-claim", 2
 
 _FINDING = {"code": TEXT, "weight": TEXT, "message": TEXT, "fault": Optional(TEXT), "data": MapOf(ANY)}
 _RATIO = Optional({"ratio": NUMBER, "lower": NUMBER, "upper": NUMBER, "rounds": COUNT})
@@ -25,7 +26,7 @@ _PAIRS = [[COUNT]]
 _EVIDENCE = {
     "losses": {"dense": [[NUMBER]], "cheap": [[NUMBER]]}, "batch": [COUNT], "again": [NUMBER],
     "samples": {"cost": [TEXT], "round": [COUNT], "wall_ns": _PAIRS, "cpu_ns": _PAIRS, "preempted_ns": _PAIRS,
-                "peak_bytes": _PAIRS, "weights_bytes": _PAIRS},
+                "null_ns": Maybe(_PAIRS), "peak_bytes": _PAIRS, "weights_bytes": _PAIRS},
     "absent": MapOf(TEXT), "causal_checks": COUNT, "findings": [_FINDING],
 }  # fmt: skip
 LAYOUT: dict[str, Any] = {
@@ -42,7 +43,7 @@ LAYOUT: dict[str, Any] = {
         "seeds": COUNT, "examples": COUNT,
     }),
     "costs": MapOf({"clock": TEXT, "dense": Optional(NUMBER), "cheap": Optional(NUMBER), "ratio": _RATIO,
-                    "wall": _RATIO, "reason": TEXT}),
+                    "wall": _RATIO, "overhead": Maybe(Optional(NUMBER)), "reason": TEXT}),
     "findings": [_FINDING], "evidence": _EVIDENCE,
     "isolation": Optional({"tier": TEXT, "held": [TEXT], "missing": [TEXT]}),
     "machine": MACHINE, "environment": MapOf(Optional(TEXT)), "secret": {"key": TEXT, "commitment": TEXT},

@@ -89,6 +89,15 @@ class Overhead:
         """Nanoseconds to take off a call of this side."""
         return self.median_ns + (0.0 if side is Side.CANDIDATE else self.baseline_extra_ns)
 
+    def log_error(self, first_ns: float, second_ns: float) -> float:
+        """How far the log-ratio of two times, already without the overhead, can move with what is unknown about it.
+
+        The spread is common to both sides; each side's own error counts at two sigma.
+        """
+        now = np.log(first_ns / second_ns)
+        shifts = [abs(np.log((first_ns + by) / (second_ns + by)) - now) for by in (self.spread_ns, -self.spread_ns)]
+        return float(max(shifts) + 1.96 * self.error_ns * (1 / first_ns + 1 / second_ns))
+
     @classmethod
     def none(cls) -> Overhead:
         """Nothing to take off: times that already are the kernel's own, such as those of device events."""
@@ -178,12 +187,5 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
                 f"{OVERHEAD_SHARE_LIMIT:.0%} of a call of {call_ns:.0f} ns; time a larger workload",
             )
     net_first, net_second = (float(value) for value in typical - shell_ns)
-    moved = _overhead_log(overhead, net_first, net_second)
+    moved = overhead.log_error(net_first, net_second)
     return Pairs(timed.round[keep], net[keep, 0], net[keep, 1], drops, moved)
-
-
-def _overhead_log(overhead: Overhead, first_ns: float, second_ns: float) -> float:
-    """How far the log-ratio can move: the spread common to both sides, plus each side's own error at two sigma."""
-    now = np.log(first_ns / second_ns)
-    shifts = [abs(np.log((first_ns + by) / (second_ns + by)) - now) for by in (overhead.spread_ns, -overhead.spread_ns)]
-    return float(max(shifts) + 1.96 * overhead.error_ns * (1 / first_ns + 1 / second_ns))
