@@ -65,9 +65,9 @@ SUBJECTS = {
 }
 """The convolutional network's margin is half a point of accuracy."""
 SPARSITIES = {
-    "structured": (0.75, 0.85, 0.9),
+    "structured": (0.75, 0.8, 0.85, 0.9),
     "block": (0.8, 0.9),
-    "unstructured": (0.01, 0.9, 0.95),
+    "unstructured": (0.01, 0.9, 0.95, 0.97),
     "local": (0.9, 0.95),
 }
 """Of single weights, over all layers or in each (local); of blocks of 32 in the layers that can have them; where
