@@ -18,6 +18,8 @@ from assay.claims.samples import Samples, TimedPair
 from assay.claims.settings import ClaimSettings, Cost, parse_costs, parse_seeds
 from assay.core.verdicts import Verdict
 from assay.errors import InputError
+from assay.sparse import SparseConv2d
+from assay.sparse.unstructured import SparseLinear
 from tests.claims.models import DATA, LANGUAGE_DATA, data_file
 
 CLAIM = ClaimSettings(margin=Margin(0.1))
@@ -205,6 +207,14 @@ def test_operations_of_layers_that_count_for_themselves_replace_the_counters():
     x = torch.randn(2, 5, 8)
     assert active_operations(nn.Linear(8, 4), [x]) == 2 * 10 * 8 * 4
     assert active_operations(nn.Sequential(nn.Linear(8, 8), Half()), [x]) == 2 * 10 * 64 + 10 * 64
+
+
+def test_operations_of_unstructured_layers_are_those_of_their_kept_weights():
+    linear = SparseLinear.from_linear(nn.Linear(32, 20), 0.75)
+    conv = SparseConv2d.from_conv2d(nn.Conv2d(3, 8, 3, stride=2, padding=1), 0.5)
+    conv.relu, conv.pool = True, 2
+    assert active_operations(linear, [torch.randn(2, 5, 32)]) == 2 * 10 * 160
+    assert active_operations(nn.Sequential(conv), [torch.randn(4, 3, 9, 12)]) == 2 * 4 * 108 * 5 * 6
 
 
 def test_an_operator_that_nobody_counts_is_named():

@@ -1,12 +1,14 @@
 """Active operations of a forward pass: multiplications and additions that are really asked for, two a multiply-add.
 
-torch's own counter knows the operators of dense layers. A layer that leaves work out says so itself, by a method
-`active_operations(rows) -> int` for that many rows (tokens) of its input; what the counter saw inside it is left out.
+torch's own counter knows the operators of dense layers; of Assay's unstructured ones it is told. Another layer that
+leaves work out says so itself, by a method `active_operations(rows) -> int` for that many rows (tokens) of its input;
+what the counter saw inside it is left out.
 Whoever says it is the model's own process, so that the number explains a cost and decides nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from assay.sparse import unstructured_ops as _operators  # noqa: F401 - registers unstructured_mm
+from assay.sparse.convolution_ops import out_sizes
+
+_TOLD: dict[Any, Any] = {
+    torch.ops.assay.unstructured_mm: lambda x, values, *_, **__: 2 * x[0] * values[0],
+    torch.ops.assay.sparse_conv2d: lambda x, values, layout, bias, kernel, stride, padding, dilation, *_, **__: (
+        2 * x[0] * values[0] * math.prod(out_sizes(x[-2:], kernel, stride, padding, dilation))
+    ),
+}
+"""Operations of an operator, from its arguments with shapes in the places of tensors: two for each kept weight."""
 _OWN = ("aten", "prim", "prims", "profiler")
 """Namespaces of PyTorch's own operators; what the counter does not know there multiplies no matrices."""
 
@@ -27,7 +39,7 @@ def active_operations(model: nn.Module, inputs: Sequence[Tensor]) -> int:
     """Of `model(*inputs)`. Raises UnknownOperations for an operator that is not PyTorch's, in no layer that counts."""
     own = _Layers(model)
     strange = _Strange(own)
-    with torch.no_grad(), own, FlopCounterMode(display=False) as counter, strange:
+    with torch.no_grad(), own, FlopCounterMode(display=False, custom_mapping=dict(_TOLD)) as counter, strange:
         model(*inputs)
     if strange.names:
         raise UnknownOperations(f"nobody counts the work of {', '.join(sorted(strange.names))}")
@@ -77,7 +89,8 @@ class _Strange(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self._layers = layers
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace not in _OWN and not self._layers.inside:
+        known = func.namespace in _OWN or func._overloadpacket in _TOLD
+        if not known and not self._layers.inside:
             self.names.add(str(func))
         return func(*args, **(kwargs or {}))
 

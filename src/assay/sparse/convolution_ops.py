@@ -38,17 +38,17 @@ class Convolution(ctypes.Structure):
 
 
 def out_sizes(
-    x: Tensor, kernel: Sequence[int], stride: int, padding: Sequence[int], dilation: int, pool: int
+    sizes: Sequence[int], kernel: Sequence[int], stride: int, padding: Sequence[int], dilation: int, pool: int = 1
 ) -> list[int]:
-    """Height and width before pooling. Raises InputError for images that are too small for one element of y."""
+    """Height and width before pooling, from x's. Raises InputError where they are too small for one element of y."""
     found = [
         (size + 2 * border - dilation * (width - 1) - 1) // stride + 1
-        for size, border, width in zip(x.shape[-2:], padding, kernel, strict=True)
+        for size, border, width in zip(sizes, padding, kernel, strict=True)
     ]
     if min(found) < pool:
         window = f", windows of {pool}" if pool > 1 else ""
         raise InputError(
-            "the kernel is larger than the image", value=f"{tuple(kernel)} over {tuple(x.shape[-2:])}{window}",
+            "the kernel is larger than the image", value=f"{tuple(kernel)} over {tuple(sizes)}{window}",
             rule="an image with its border holds one window of the kernel's places", next_step="give larger images",
         )  # fmt: skip
     return found
@@ -63,7 +63,7 @@ def convolve_cpu(
     if len(layout) == 2:
         return _plain(x, values, layout, bias, kernel, stride, padding, dilation, relu, pool)
     x, values = x.contiguous(), values.contiguous()
-    height, width = out_sizes(x, kernel, stride, padding, dilation, pool)
+    height, width = out_sizes(x.shape[-2:], kernel, stride, padding, dilation, pool)
     bias = None if bias is None else bias.contiguous()
     mask, starts, columns = layout
     y = x.new_empty(x.shape[0], starts.shape[0] - 1, height // pool, width // pool)
@@ -103,7 +103,7 @@ def _fake(
     x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
     padding: Sequence[int], dilation: int, relu: bool, pool: int,
 ) -> Tensor:  # fmt: skip
-    sizes = [size // pool for size in out_sizes(x, kernel, stride, padding, dilation, pool)]
+    sizes = [size // pool for size in out_sizes(x.shape[-2:], kernel, stride, padding, dilation, pool)]
     return x.new_empty(x.shape[0], layout[0].shape[0], *sizes)
 
 
