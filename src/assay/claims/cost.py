@@ -19,12 +19,10 @@ import numpy as np
 
 from assay.claims.samples import TIMED, Samples, TimedPair, unhindered
 from assay.claims.settings import ClaimSettings, Cost
-from assay.referee.timing.pairing import OVERHEAD_SHARE_LIMIT, Overhead
+from assay.referee.timing.pairing import FEWEST_NULL_CALLS, Overhead
 from assay.referee.timing.statistics import interval, round_medians
 
 _FEWEST_TURNS, _FEWEST_ROUNDS = 2, 3
-_FEWEST_NULLS = 8
-"""As of a kernel's: quartiles need them."""
 LEAST_PEAK_BYTES = 1 << 20
 """A model that takes less than 1 MiB hides in what an empty process has left over."""
 
@@ -111,9 +109,9 @@ class _Net:
         then nearer to 1 than it should be, but no matter of chance.
         """
         nulls = [null for _, _, null in calls if null]
-        overhead = Overhead.from_null_calls(nulls) if len(nulls) >= _FEWEST_NULLS else Overhead.none()
+        overhead = Overhead.from_null_calls(nulls) if len(nulls) >= FEWEST_NULL_CALLS else Overhead.none()
         typical = [float(np.median([times[side] for _, times, _ in calls])) if calls else 0.0 for side in (0, 1)]
-        if overhead.median_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * min(typical):
+        if overhead.is_too_large(min(typical)):
             overhead = Overhead.none()
         own = overhead.median_ns
         times = [(number, (dense - own, cheap - own)) for number, (dense, cheap), _ in calls if min(dense, cheap) > own]
@@ -150,10 +148,9 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> Compared:
 
 
 def _ratio_of(times: Sequence[tuple[int, tuple[float, float]]]) -> Ratio | None:
-    kept = [(number, cheap / dense) for number, (dense, cheap) in times if dense > 0 and cheap > 0]
-    if not kept:
+    if not times:
         return None
-    rounds, ratios = np.array([number for number, _ in kept]), np.log([ratio for _, ratio in kept])
+    rounds, ratios = np.array([number for number, _ in times]), np.log([cheap / dense for _, (dense, cheap) in times])
     return _from_logs(list(round_medians(rounds, ratios, _FEWEST_TURNS)))
 
 

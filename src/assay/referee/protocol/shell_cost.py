@@ -17,12 +17,12 @@ from assay.core.sources import Candidate, Language, SourceFile
 from assay.referee.bench import Bench
 from assay.referee.protocol.clock import Call, Outcome
 from assay.referee.protocol.party import Party, Program
-from assay.referee.timing.pairing import Overhead
+from assay.referee.timing.pairing import FEWEST_NULL_CALLS, Overhead
 
 CALLS = {Depth.FULL: 120, Depth.SCREEN: 12}
 """Of each null kernel in one measurement. The median's own error counts on both sides: with 60 calls it alone cost 4 %
 of a 350 us call; a screening accepts nothing."""
-_FEWEST_CALLS, _WARM_UP, _TIMEOUT_S = 8, 5, 10.0
+_WARM_UP, _TIMEOUT_S = 5, 10.0
 _ESTIMATE_CALLS = 20
 
 NULL_KERNEL = Candidate(
@@ -92,7 +92,7 @@ class NullCalls:
 
     def overhead(self) -> Overhead | None:
         """What the shell cost the candidate, with the baseline's own; None after too few calls."""
-        if min(map(len, self._times)) < _FEWEST_CALLS:
+        if min(map(len, self._times)) < FEWEST_NULL_CALLS:
             return None
         found = [Overhead.from_null_calls(times) for times in self._times]
         return found[0] if len(found) == 1 else found[1].beside(found[0])

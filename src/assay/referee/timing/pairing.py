@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from assay.referee.timing.samples import Floats, Ints, Side, Triples
 
+FEWEST_NULL_CALLS = 8
+"""Too few for quartiles below."""
 OVERHEAD_SHARE_LIMIT = 0.5
 """Above this share of a call's wall time, what is left after subtraction is mostly the overhead's own noise."""
 
@@ -66,10 +68,10 @@ class Overhead:
 
     @classmethod
     def from_null_calls(cls, time_ns: ArrayLike) -> Overhead:
-        """From float[n] wall times; raises ValueError below 8 of them, too few for quartiles."""
+        """From float[n] wall times; raises ValueError below `FEWEST_NULL_CALLS` of them."""
         times = np.asarray(time_ns, dtype=np.float64)
-        if times.ndim != 1 or times.size < 8 or not np.all(np.isfinite(times)):
-            raise ValueError(f"null calls: at least 8 finite times needed, got shape {times.shape}")
+        if times.ndim != 1 or times.size < FEWEST_NULL_CALLS or not np.all(np.isfinite(times)):
+            raise ValueError(f"null calls: at least {FEWEST_NULL_CALLS} finite times needed, got shape {times.shape}")
         low, middle, high = np.quantile(times, (0.25, 0.5, 0.75))
         # For a normal law the interquartile range is 1.349 sd, and the median's standard error 1.2533 sd / sqrt(n).
         error = 1.2533 * (high - low) / 1.349 / np.sqrt(times.size)
@@ -88,6 +90,10 @@ class Overhead:
     def of(self, side: Side) -> float:
         """Nanoseconds to take off a call of this side."""
         return self.median_ns + (0.0 if side is Side.CANDIDATE else self.baseline_extra_ns)
+
+    def is_too_large(self, call_ns: float, side: Side = Side.CANDIDATE) -> bool:
+        """Whether it is, with its spread, over the limit's share of a call of this side."""
+        return self.of(side) + self.spread_ns > OVERHEAD_SHARE_LIMIT * call_ns
 
     def log_error(self, first_ns: float, second_ns: float) -> float:
         """How far the log-ratio of two times, already without the overhead, can move with what is unknown about it.
@@ -179,11 +185,11 @@ def pair(triples: Triples, second: Side, overhead: Overhead, first: Side = Side.
     if not clean.any():
         return Refusal(Reason.TOO_FEW_PAIRS, f"no pair of {first.name} and {second.name} survives: {drops}")
     typical = np.median(timed.time_ns[clean][:, [first, second]], axis=0)
-    for call_ns, cost_ns in zip(typical, shell_ns, strict=True):
-        if cost_ns + overhead.spread_ns > OVERHEAD_SHARE_LIMIT * call_ns:
+    for call_ns, side in zip(typical, (first, second), strict=True):
+        if overhead.is_too_large(call_ns, side):
             return Refusal(
                 Reason.OVERHEAD_TOO_LARGE,
-                f"the shell's overhead of {cost_ns:.0f} (spread {overhead.spread_ns:.0f}) ns is more than "
+                f"the shell's overhead of {overhead.of(side):.0f} (spread {overhead.spread_ns:.0f}) ns is more than "
                 f"{OVERHEAD_SHARE_LIMIT:.0%} of a call of {call_ns:.0f} ns; time a larger workload",
             )
     net_first, net_second = (float(value) for value in typical - shell_ns)
