@@ -43,6 +43,15 @@ int64_t divided(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+/// Elements of a tile.
+template <typename T>
+constexpr int64_t kTileLength = kTile * lanes<T>(kWide);
+
+/// Elements of a channel of y.
+int64_t pooled_size(const AssayConvolution& p) {
+  return (p.out_height / p.pool) * (p.out_width / p.pool);
+}
+
 /// The planes that an image is copied into.
 struct Planes {
   int64_t rows, pitch, phase, channel, all;
@@ -149,12 +158,12 @@ void pool_run(const AssayConvolution& p, const Planes& planes, const T* run, int
 
 /// Runs of y, by length: a tile, or with pooling the windows' rows that fit into one, one row of windows at least. What
 /// a thread collects takes `room` for the sums, and `room` once more where they are pooled.
+template <typename T>
 struct Runs {
   int64_t whole, each, count, room, all;
 
-  template <typename T>
-  Runs(const AssayConvolution& p, const Planes& planes, T) {
-    constexpr int64_t tile = kTile * lanes<T>(kWide);
+  Runs(const AssayConvolution& p, const Planes& planes) {
+    constexpr int64_t tile = kTileLength<T>;
     whole = (p.out_height / p.pool * p.pool - 1) * planes.pitch + p.out_width;
     each = p.pool == 1 ? tile : std::max<int64_t>(1, tile / planes.pitch / p.pool) * p.pool * planes.pitch;
     count = divided(whole, each);
@@ -165,15 +174,14 @@ struct Runs {
 
 /// Every channel of one image over one run.
 template <typename T>
-void sum_run(const AssayConvolution& p, const Planes& planes, const Runs& runs, const T* copy, const int64_t* offsets,
-             int64_t first, T* sums, T* y) {
+void sum_run(const AssayConvolution& p, const Planes& planes, const Runs<T>& runs, const T* copy,
+             const int64_t* offsets, int64_t first, T* sums, T* y) {
   constexpr int L = lanes<T>(kWide);
   const T *values = static_cast<const T*>(p.values), *bias = static_cast<const T*>(p.bias);
-  const int64_t out_size = (p.out_height / p.pool) * (p.out_width / p.pool);
-  const int64_t count = std::min(runs.each, runs.whole - first);
+  const int64_t out_size = pooled_size(p), count = std::min(runs.each, runs.whole - first);
   for (int64_t channel = 0; channel < p.out_channels; channel++, y += out_size) {
     const int64_t begin = p.row_starts[channel], kept = p.row_starts[channel + 1] - begin;
-    for (int64_t done = 0; done < count; done += kTile * L) {
+    for (int64_t done = 0; done < count; done += kTileLength<T>) {
       const int vectors = static_cast<int>(std::min<int64_t>(kTile, divided(count - done, L)));
       sum_up_some<T>(vectors, copy + first + done, offsets + begin, values + begin, kept, bias ? bias[channel] : T(0),
                      p.relu != 0, sums + done);
@@ -188,9 +196,9 @@ void sum_run(const AssayConvolution& p, const Planes& planes, const Runs& runs, 
 template <typename T>
 void convolve(const AssayConvolution& p) {
   static thread_local Scratch offset_memory, copy_memory, sum_memory;
-  constexpr int64_t tile = kTile * lanes<T>(kWide);
+  constexpr int64_t tile = kTileLength<T>;
   const Planes planes(p);
-  const Runs runs(p, planes, T());
+  const Runs<T> runs(p, planes);
   const int64_t room = planes.all + tile;  // the last vectors read beyond the last plane
   const int64_t fit = kCopies / (room * static_cast<int64_t>(sizeof(T)));
   const int64_t group = std::min(p.images, std::max<int64_t>(fit, p.threads));
@@ -199,8 +207,7 @@ void convolve(const AssayConvolution& p) {
   T* sums = sum_memory.take<T>(p.threads * runs.all);
   if (!offsets || !copies || !sums) throw std::bad_alloc();
   find_offsets(p, planes, offsets + p.kept, offsets);
-  const int64_t in_size = p.in_channels * p.height * p.width,
-                out_size = p.out_channels * (p.out_height / p.pool) * (p.out_width / p.pool);
+  const int64_t in_size = p.in_channels * p.height * p.width, out_size = p.out_channels * pooled_size(p);
   for (int64_t begin = 0; begin < p.images; begin += group) {
     const T* x = static_cast<const T*>(p.x) + begin * in_size;
     T* y = static_cast<T*>(p.y) + begin * out_size;
