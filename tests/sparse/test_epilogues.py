@@ -22,6 +22,14 @@ def sparse(model):
     return model
 
 
+class Parts(nn.Module):
+    """A convolution and a ReLU, which a test calls as it needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.relu = convolution(), nn.ReLU()
+
+
 class Residual(nn.Module):
     def __init__(self, relus=2):
         super().__init__()
@@ -79,11 +87,7 @@ def test_a_module_with_a_hook_is_left_alone():
 
 
 def test_a_result_that_others_read_too_stays_as_it_is():
-    class Both(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution, self.relu = convolution(), nn.ReLU()
-
+    class Both(Parts):
         def forward(self, x):
             y = self.convolution(x)
             return self.relu(y) + y
@@ -107,11 +111,7 @@ def test_a_model_that_cannot_be_traced_is_left_as_it_is():
 
 
 def test_it_is_the_evaluation_that_counts():
-    class Two(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution, self.relu = convolution(), nn.ReLU()
-
+    class Two(Parts):
         def forward(self, x):
             y = self.convolution(x)
             return self.relu(y) if self.training else y.tanh()

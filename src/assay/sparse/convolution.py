@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError
-from assay.sparse.convolution_ops import convolve_cpu
+from assay.sparse.convolution_ops import sparse_conv2d
 from assay.sparse.library import instruction_set
-from assay.sparse.operators import is_direct
 from assay.sparse.unstructured_layer import UnstructuredLayer, chosen
 
 Pair = tuple[int, int]
@@ -60,15 +59,15 @@ class SparseConv2d(UnstructuredLayer):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        kernel = _pair(kernel_size)
-        if min(*kernel, stride, dilation, pool) < 1 or min(_pair(padding)) < 0:
+        kernel = both(kernel_size)
+        if min(*kernel, stride, dilation, pool) < 1 or min(both(padding)) < 0:
             raise InputError(
                 "there is no such convolution", value=f"kernel {kernel}, stride {stride}, padding {padding}, dilation "
                 f"{dilation}, pool {pool}", rule="padding from 0, all others from 1",
             )  # fmt: skip
         super().__init__((out_channels, in_channels, *kernel), bias, mask, device, dtype)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel
-        self.stride, self.padding, self.dilation = stride, _pair(padding), dilation
+        self.stride, self.padding, self.dilation = stride, both(padding), dilation
         self.relu, self.pool = relu, pool
 
     @classmethod
@@ -101,8 +100,7 @@ class SparseConv2d(UnstructuredLayer):
                 next_step="give it what the dense layer was given",
             )  # fmt: skip
         images = x if x.dim() == 4 else x.unsqueeze(0)
-        convolve = convolve_cpu if is_direct(x, self.values, self.bias) else torch.ops.assay.sparse_conv2d
-        y: Tensor = convolve(
+        y: Tensor = sparse_conv2d(
             images, self.values, self.layout(), self.bias, self.kernel_size, self.stride, self.padding, self.dilation,
             self.relu, self.pool,
         )  # fmt: skip
@@ -151,5 +149,6 @@ def why_not(conv: nn.Conv2d) -> str:
     return ""
 
 
-def _pair(size: int | Pair) -> Pair:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def both(size: int | tuple[int, ...]) -> Pair:
+    """Height and width, which may be given as one number."""
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -54,11 +54,10 @@ def out_sizes(
     return found
 
 
-def convolve_cpu(
+def _cpu(
     x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None, kernel: Sequence[int], stride: int,
     padding: Sequence[int], dilation: int, relu: bool, pool: int,
 ) -> Tensor:  # fmt: skip
-    """`sparse_conv2d` on a CPU; no gradient."""
     check_types(x.dtype, values, bias)
     if len(layout) == 2:
         return _plain(x, values, layout, bias, kernel, stride, padding, dilation, relu, pool)
@@ -138,8 +137,8 @@ def _before_pooling(g: Tensor, y: Tensor, relu: bool, pool: int) -> Tensor:
     return torch.where(y <= 0, 0, g) if relu else g
 
 
-register(
+sparse_conv2d = register(
     "sparse_conv2d(Tensor x, Tensor values, Tensor[] layout, Tensor? bias, int[] kernel, int stride, int[] padding, "
     "int dilation, bool relu, int pool) -> Tensor",
-    convolve_cpu, _plain, _fake, _setup, _backward,
+    _cpu, _plain, _fake, _setup, _backward,
 )  # fmt: skip

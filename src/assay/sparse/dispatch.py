@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.sparse import choices, functional, ops, reference
+from assay.sparse import choices, functional, reference
 from assay.sparse.layout import BlockLayout
-from assay.sparse.operators import KINDS, is_direct
+from assay.sparse.operators import KINDS
 
 SPARSE, DENSE, PREPACKED = "sparse", "dense", "dense, prepacked"
 _ROUNDS = 7
@@ -108,7 +108,7 @@ class Chooser:
 
     def _products(self, training: bool) -> dict[str, Product]:
         if training:
-            return {SPARSE: _sparse_training, DENSE: _dense_training}
+            return {SPARSE: _sparse, DENSE: _dense_training}
         return {SPARSE: _sparse, DENSE: self._dense, PREPACKED: self._prepacked}
 
     def _choose(
@@ -169,12 +169,6 @@ class Chooser:
 
 
 def _sparse(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
-    if not is_direct(x, values, bias):
-        return _sparse_training(x, values, layout, bias)
-    return ops.multiply_cpu(x, values, layout.tensors, layout.out_features, bias)
-
-
-def _sparse_training(x: Tensor, values: Tensor, layout: BlockLayout, bias: Tensor | None) -> Tensor:
     return functional.product(x, values, list(layout.tensors), layout.out_features, bias)
 
 

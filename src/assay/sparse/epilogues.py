@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import fx, nn
 
-from assay.sparse.convolution import SparseConv2d
+from assay.sparse.convolution import SparseConv2d, both
 
 
 class _Tracer(fx.Tracer):
@@ -44,6 +44,8 @@ def find_epilogues(model: nn.Module) -> dict[str, tuple[str, ...]]:
 
 def fuse(model: nn.Module) -> None:
     """Every `SparseConv2d` takes its epilogue in."""
+    if not any(isinstance(module, SparseConv2d) for module in model.modules()):
+        return  # nothing to trace for
     for name, after in find_epilogues(model).items():
         layer = model.get_submodule(name)
         if isinstance(layer, SparseConv2d):
@@ -76,7 +78,7 @@ def _follow(node: fx.Node, once: dict[fx.Node, nn.Module]) -> list[str]:
         if type(module) is nn.Identity:
             continue
         window = _window(module) if type(module) is nn.MaxPool2d and not pooled else 0
-        if not (type(module) is nn.ReLU or window) or _is_watched(module):
+        if not (type(module) is nn.ReLU or window) or _has_hooks(module):
             break
         pooled = pooled or window > 0
         names.append(str(node.target))
@@ -85,14 +87,10 @@ def _follow(node: fx.Node, once: dict[fx.Node, nn.Module]) -> list[str]:
 
 def _window(module: nn.MaxPool2d) -> int:
     """The side of its windows if they are squares next to each other that cover no border; else 0."""
-    sizes = {*_both(module.kernel_size), *_both(module.stride)}
-    plain = len(sizes) == 1 and _both(module.padding) == (0, 0) and _both(module.dilation) == (1, 1)
+    sizes = {*both(module.kernel_size), *both(module.stride)}
+    plain = len(sizes) == 1 and both(module.padding) == (0, 0) and both(module.dilation) == (1, 1)
     return sizes.pop() if plain and not module.ceil_mode and not module.return_indices else 0
 
 
-def _both(size: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (size, size) if isinstance(size, int) else tuple(size)
-
-
-def _is_watched(module: nn.Module | None) -> bool:
+def _has_hooks(module: nn.Module | None) -> bool:
     return module is not None and bool(module._forward_hooks or module._forward_pre_hooks)

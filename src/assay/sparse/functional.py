@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.sparse import ops  # noqa: F401 - registers what `product` calls
+from assay.sparse import ops
 from assay.sparse.layout import BlockLayout
 from assay.sparse.operators import HALVES, KINDS
 
@@ -31,7 +31,7 @@ def product(x: Tensor, values: Tensor, tensors: list[Tensor], out_features: int,
     """The same of x [rows, in_features], unchecked."""
     if x.dtype in HALVES and x.device.type == "cpu":
         return product(x.float(), values.float(), tensors, out_features, None if bias is None else bias.float()).to(x)
-    y: Tensor = torch.ops.assay.block_sparse_mm(x, values, tensors, out_features, bias)
+    y: Tensor = ops.block_sparse_mm(x, values, tensors, out_features, bias)
     return y
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.sparse import grouped_ops
-from assay.sparse.operators import HALVES, KINDS, is_direct
+from assay.sparse.operators import HALVES, KINDS
 
 _DTYPES = (*KINDS, *HALVES)
 
@@ -81,9 +81,7 @@ def gathered_mm(x: Tensor, w: Tensor, ends: Tensor, row_index: Tensor | None = N
         InputError: as `grouped_mm` does, and for an index outside of x.
     """
     _check_rows(x, w, ends, row_index)
-    if x.dtype in KINDS and is_direct(x, w, ends, row_index):
-        return grouped_ops.gathered_cpu(x, w, ends, row_index)
-    y: Tensor = torch.ops.assay.gathered_mm(_computed(x), _computed(w), ends, row_index)
+    y: Tensor = grouped_ops.gathered_mm(_computed(x), _computed(w), ends, row_index)
     return y.to(x.dtype)
 
 
@@ -113,10 +111,8 @@ def scattered_mm(
     if scales is not None and (scales.shape != x.shape[:1] or scales.dtype != x.dtype or scales.device != x.device):
         value = f"{scales.dtype} of shape {tuple(scales.shape)} on {scales.device}"
         raise _wrong("the scales do not fit x", value, f"{x.dtype} of shape ({x.shape[0]},) on {x.device}")
-    if x.dtype in KINDS and is_direct(x, w, ends, row_index, scales):
-        return grouped_ops.scattered_cpu(x, w, ends, row_index, rows, scales)
     extra = None if scales is None else _computed(scales)
-    y: Tensor = torch.ops.assay.scattered_mm(_computed(x), _computed(w), ends, row_index, rows, extra)
+    y: Tensor = grouped_ops.scattered_mm(_computed(x), _computed(w), ends, row_index, rows, extra)
     return y.to(x.dtype)
 
 

@@ -212,11 +212,11 @@ def _outer_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return dx, dg, None, None, None
 
 
-register(
+gathered_mm = register(
     "gathered_mm(Tensor x, Tensor w, Tensor ends, Tensor? row_index=None, Tensor? bias=None) -> Tensor",
     gathered_cpu, gpu.multiply, _gathered_fake, _gathered_setup, _gathered_backward,
 )  # fmt: skip
-register(
+scattered_mm = register(
     "scattered_mm(Tensor x, Tensor w, Tensor ends, Tensor row_index, SymInt rows, Tensor? scales=None) -> Tensor",
     scattered_cpu, gpu.scattered, _scattered_fake, _scattered_setup, _scattered_backward,
 )  # fmt: skip

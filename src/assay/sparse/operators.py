@@ -27,8 +27,11 @@ def register(
     fake: Callable[..., Any],
     setup: Callable[..., Any] | None = None,
     backward: Callable[..., Any] | None = None,
-) -> None:
-    """Make `assay::NAME` of a schema `NAME(...) -> ...`; without a `backward` it has no gradient."""
+) -> Callable[..., Any]:
+    """Make `assay::NAME` of a schema `NAME(...) -> ...`; without a `backward` it has no gradient.
+
+    Returns a function that calls it, or `cpu` itself where that may be (see `is_direct`).
+    """
     name = schema.partition("(")[0]
     _LIBRARY.define(schema)
     _LIBRARY.impl(name, cpu, "CPU")
@@ -36,6 +39,12 @@ def register(
     torch.library.register_fake(f"assay::{name}", fake, lib=_LIBRARY)
     if backward is not None:
         torch.library.register_autograd(f"assay::{name}", backward, setup_context=setup, lib=_LIBRARY)
+    operator = getattr(torch.ops.assay, name)
+
+    def call(*arguments: Any) -> Any:
+        return cpu(*arguments) if is_direct(*arguments) else operator(*arguments)
+
+    return call
 
 
 def is_watched() -> bool:
@@ -45,16 +54,17 @@ def is_watched() -> bool:
     return torch._C._len_torch_dispatch_stack() > 0 or torch._C._functorch.peek_interpreter_stack() is not None
 
 
-def is_direct(*tensors: Tensor | None) -> bool:
-    """Whether kernels may be called past the dispatcher, whose Python part costs 15 us.
+def is_direct(*arguments: Any) -> bool:
+    """Whether a kernel may be called past the dispatcher, whose Python part costs 15 us.
 
-    They may for a CPU's plain tensors where nobody is to see the call: no gradient, no profiler, nothing that watches.
+    It may for a CPU's plain tensors where nobody is to see the call: no gradient, no profiler, nothing that watches.
+    Lists of tensors are taken to be where the others are.
     """
     if is_watched() or torch._C._autograd._profiler_enabled():
         return False
     graded = torch.is_grad_enabled()
-    for each in tensors:
-        if each is None:
+    for each in arguments:
+        if not isinstance(each, Tensor):
             continue
         if type(each) not in (Tensor, Parameter) or not each.is_cpu or (graded and each.requires_grad):
             return False

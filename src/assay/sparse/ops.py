@@ -172,7 +172,7 @@ def _transpose_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return torch.ops.assay.block_transpose(slope, inverse, order), None, None
 
 
-register(
+block_sparse_mm = register(
     "block_sparse_mm(Tensor x, Tensor values, Tensor[] layout, SymInt out_features, Tensor? bias) -> Tensor",
     multiply_cpu, blocks.multiply, _mm_fake, _mm_setup, _mm_backward,
 )  # fmt: skip

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from assay.errors import InputError
 from assay.sparse.library import instruction_set
-from assay.sparse.operators import is_direct
 from assay.sparse.unstructured_layer import UnstructuredLayer, chosen
-from assay.sparse.unstructured_ops import MASK_ROWS, multiply_cpu
+from assay.sparse.unstructured_ops import MASK_ROWS, unstructured_mm
 
 NUMBERED = 0.4
 """Share of values up to which column numbers are kept: at 60 % zeros and 64 rows they still beat the dense product."""
@@ -82,8 +81,7 @@ class SparseLinear(UnstructuredLayer):
                 next_step="give it what the dense layer was given",
             )
         flat = x if x.dim() == 2 else x.reshape(-1, self.in_features)
-        multiply = multiply_cpu if is_direct(x, self.values, self.bias) else torch.ops.assay.unstructured_mm
-        y: Tensor = multiply(flat, self.values, self.layout(), self.bias)
+        y: Tensor = unstructured_mm(flat, self.values, self.layout(), self.bias)
         return y if x.dim() == 2 else y.view(*x.shape[:-1], self.out_features)
 
     def to_linear(self) -> nn.Linear:

@@ -71,8 +71,7 @@ def _run(
     return y
 
 
-def multiply_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-    """`unstructured_mm` on a CPU; no gradient."""
+def _mm_cpu(x: Tensor, values: Tensor, layout: Sequence[Tensor], bias: Tensor | None) -> Tensor:
     if x.shape[0] > MASK_ROWS and len(layout) == 2:
         return functional.linear(x, _dense_cpu(values, layout, x.shape[1]), bias)
     x = side_by_side(x)
@@ -150,9 +149,9 @@ def _sampled_backward(ctx: Any, slope: Tensor) -> tuple[Any, ...]:
     return torch.ops.assay.unstructured_dense(slope, layout, ctx.size), [None] * len(layout), None
 
 
-register(
+unstructured_mm = register(
     "unstructured_mm(Tensor x, Tensor values, Tensor[] layout, Tensor? bias) -> Tensor",
-    multiply_cpu, _mm_plain, _mm_fake, _mm_setup, _mm_backward,
+    _mm_cpu, _mm_plain, _mm_fake, _mm_setup, _mm_backward,
 )  # fmt: skip
 register(
     "unstructured_dense(Tensor values, Tensor[] layout, SymInt in_features) -> Tensor",
